@@ -1,0 +1,133 @@
+"""The exception tree and its stable codes.
+
+The axis is *who must act*::
+
+    FarthingError
+    ├── RequestError            the caller: the body cannot be read, or an edit does not fit it
+    │   ├── EditConflict        two edits want the same bytes, or an edit has no target
+    │   └── InvalidRequest      the Claude API would answer 400
+    ├── ConfigError             the operator: settings, policy, rate-card overrides
+    │   └── UnpricedModelError  the model has no rate card; give one, or ask for tokens only
+    ├── BudgetExceeded          policy, not a fault
+    ├── UpstreamError           Claude, or the network on the way to it
+    ├── LedgerError             storage
+    ├── TraceError              a trace or transcript cannot be read
+    └── EngineBug               us
+
+Each class carries a stable ``code``, the HTTP status a gateway would answer (``status_hint``) and a
+default message (its docstring's first line). Messages never contain a body, a prompt or a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+__all__ = [
+    "BudgetExceeded",
+    "ConfigError",
+    "EditConflict",
+    "EngineBug",
+    "FarthingError",
+    "Finding",
+    "InvalidRequest",
+    "LedgerError",
+    "RequestError",
+    "TraceError",
+    "UnpricedModelError",
+    "UpstreamError",
+]
+
+
+class FarthingError(Exception):
+    """Something farthing cannot do."""
+
+    code: ClassVar[str] = "farthing"
+    status_hint: ClassVar[int] = 500
+
+    def __init__(self, message: str = "") -> None:
+        if type(self) is FarthingError:
+            raise TypeError("FarthingError is abstract: raise the leaf that says who must act")
+        super().__init__(message or (type(self).__doc__ or "").partition("\n")[0])
+
+
+class RequestError(FarthingError):
+    """The request body cannot be read as a Messages request."""
+
+    code = "request.unreadable"
+    status_hint = 400
+
+
+class EditConflict(RequestError):
+    """Two edits want the same bytes, or an edit has no target."""
+
+    code = "request.edit_conflict"
+
+
+class Finding(Protocol):
+    """What an ``InvalidRequest`` carries: a rule's code, where it is broken, and how."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+
+
+class InvalidRequest(RequestError):
+    """The Claude API would refuse this request."""
+
+    code = "request.invalid"
+
+    def __init__(self, message: str = "", *, violations: Sequence[Finding] = ()) -> None:
+        self.violations = tuple(violations)
+        super().__init__(message)
+
+
+class ConfigError(FarthingError):
+    """A setting, policy or override is wrong."""
+
+    code = "config"
+
+
+class UnpricedModelError(ConfigError):
+    """The model has no rate card."""
+
+    code = "config.unpriced_model"
+
+    def __init__(self, message: str = "", *, model: str = "") -> None:
+        self.model = model
+        super().__init__(message)
+
+
+class BudgetExceeded(FarthingError):
+    """A budget is spent."""
+
+    code = "budget.exceeded"
+    status_hint = 402
+
+
+class UpstreamError(FarthingError):
+    """The Claude API, or the network on the way to it, failed."""
+
+    code = "upstream"
+    status_hint = 502
+
+
+class LedgerError(FarthingError):
+    """The ledger cannot be read or written."""
+
+    code = "ledger"
+
+
+class TraceError(FarthingError):
+    """A trace or transcript cannot be read."""
+
+    code = "trace"
+
+
+class EngineBug(FarthingError):
+    """A law of farthing was broken by farthing itself; please report it."""
+
+    code = "bug"
