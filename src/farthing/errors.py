@@ -68,11 +68,16 @@ class Finding(Protocol):
     """What an ``InvalidRequest`` carries: a rule's code, where it is broken, and how."""
 
     @property
-    def code(self) -> str: ...
+    def code(self) -> str:
+        """The rule's stable code."""
+
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """Where in the request; empty for the whole of it."""
+
     @property
-    def message(self) -> str: ...
+    def message(self) -> str:
+        """What is wrong there, without content."""
 
 
 class InvalidRequest(RequestError):

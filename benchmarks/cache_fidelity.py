@@ -1,0 +1,358 @@
+"""Compares the prompt-cache model with what the provider really read and wrote, call by call.
+
+    python benchmarks/cache_fidelity.py [--data DIR] [--json]
+
+All calls of the recorded Claude Code conversations (sub-agents too) are replayed in the order of
+absolute time through one ``PromptCache``, for caches are shared between conversations. Each call is
+predicted when it starts and learned from when it is done; a prediction never sees the split of its
+own call, only its total (see ``recorded_views``). Scored are the calls of the main conversations.
+Figures and definitions: docs/design/prompt-cache.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # also as a script
+
+from benchmarks.recorded_calls import FIRST_BYTE_WITHIN, Call, load_rows
+from benchmarks.recorded_views import Conversation, Heads, SideCalls, cached_end
+from farthing.core.hazard import FULL_RATIO, ExpectedUsage
+from farthing.core.prefix import PrefixView
+from farthing.core.prompt_cache import PromptCache
+from farthing.core.prompt_cache_forecast import Forecast
+from farthing.pricing import Rates, effective_rates, require_card
+from farthing.wire.usage import Usage
+
+MAIN = "traces/claude-code-main.jsonl.gz"
+SUBAGENTS = "traces/claude-code-subagents.jsonl.gz"
+
+CLASSES = ("full", "partial", "head only", "cold")
+#: the three that are told apart in earnest: partial calls are too few to average over
+MERGED = {"full": "all", "partial": "some", "head only": "some", "cold": "none"}
+
+#: A gap longer than this is hard: the five-minute lifetime is near or past.
+LONG_GAP = timedelta(minutes=4)
+
+#: The client's own call leaves this long after a final answer.
+SIDE_CALL_DELAY = timedelta(seconds=5)
+
+USD = 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """One call with what was predicted of it."""
+
+    call: Call
+    forecast: Forecast
+    expected: ExpectedUsage
+    tags: frozenset[str]
+    #: what of this prompt was cached as far as the conversation's own calls tell; for the first
+    #: call of a row, what it could have read at most
+    cached_tokens: int
+
+    @property
+    def actual(self) -> Usage:
+        return self.call.usage
+
+    @property
+    def actual_class(self) -> str:
+        return self._class(self.actual.cache_read)
+
+    @property
+    def predicted_class(self) -> str:
+        return self._class(self.forecast.usage.cache_read)
+
+    def _class(self, read: int) -> str:
+        if not read:
+            return "cold"
+        if read >= FULL_RATIO * self.cached_tokens:
+            return "full"
+        return "head only" if read <= 1.05 * self.call.row.hidden_tokens else "partial"
+
+    @property
+    def is_break(self) -> bool:
+        """Inside the lifetime, nothing visible changed, and yet less was read."""
+        hit = self.forecast.hit
+        return (
+            hit is not None
+            and not hit.is_presumed
+            and self.actual.cache_read < FULL_RATIO * self.forecast.usage.cache_read
+        )
+
+    @property
+    def is_revival(self) -> bool:
+        """It read what no recorded call wrote, or kept alive: an unrecorded one must have."""
+        predicted = self.forecast.usage.cache_read
+        return self.actual.cache_read - predicted > max(64, (1 - FULL_RATIO) * self.actual.prompt)
+
+    @property
+    def rates(self) -> Rates:
+        card = require_card(self.call.model, on=self.call.began_at.date())
+        return effective_rates(card, prompt_tokens=self.actual.prompt)
+
+    @property
+    def actual_usd(self) -> float:
+        return input_usd(self.actual, self.rates)
+
+    @property
+    def predicted_usd(self) -> float:
+        return input_usd(self.forecast.usage, self.rates)
+
+    @property
+    def expected_usd(self) -> float:
+        return input_usd(self.expected, self.rates)
+
+    @property
+    def error_usd(self) -> float:
+        return abs(self.predicted_usd - self.actual_usd)
+
+
+def input_usd(usage: Usage | ExpectedUsage, rates: Rates) -> float:
+    """Dollars of the input side; recorded output counts are not usable."""
+    kinds = ("uncached", "cache_write_5m", "cache_write_1h", "cache_read")
+    return USD * sum(getattr(usage, kind) * getattr(rates, kind) for kind in kinds)
+
+
+class Replay:
+    """All calls in the order of time through one prompt cache."""
+
+    def __init__(self) -> None:
+        self._cache = PromptCache()
+        self._heads = Heads()
+        self._side_calls = SideCalls()
+        self._conversations: dict[str, Conversation] = {}
+        self._last: dict[str, Call] = {}
+        self._order = count()
+        self._due: list[tuple[datetime, bool, int, Callable[[], None]]] = []
+        self.scored: list[Scored] = []
+
+    def run(self, calls: Iterable[Call]) -> list[Scored]:
+        """Starts and ends of all calls, each at its time."""
+        for call in calls:
+            self._at(call.began_at, partial(self._start, call), is_start=True)
+        while self._due:
+            *_, action = heapq.heappop(self._due)
+            action()
+        return self.scored
+
+    def _at(self, when: datetime, action: Callable[[], None], *, is_start: bool = False) -> None:
+        """An answer that ends when the next request starts comes before it."""
+        heapq.heappush(self._due, (when, is_start, next(self._order), action))
+
+    def _start(self, call: Call) -> None:
+        conversation = self._conversations.setdefault(call.row.id, Conversation(self._heads))
+        view = conversation.view(call)
+        forecast = self._cache.begin(view, call.began_at)
+        scored = Scored(
+            call=call,
+            forecast=forecast,
+            expected=self._cache.expect(view, forecast, call.began_at),
+            tags=_tags(self._last.get(call.row.id), call),
+            cached_tokens=min(conversation.cached_end or cached_end(call.usage), call.usage.prompt),
+        )
+        self._last[call.row.id] = call
+        self.scored.append(scored)
+        self._at(call.done_at, partial(self._end, call, conversation, view, forecast))
+
+    def _end(
+        self, call: Call, conversation: Conversation, view: PrefixView, forecast: Forecast
+    ) -> None:
+        correction = self._cache.observe(
+            view,
+            forecast,
+            began_at=call.began_at,
+            first_byte_at=call.first_byte_at,
+            usage=call.usage,
+        )
+        if correction is not None:
+            self._heads.learn(call, correction.block)
+        self._side_calls.learn(call, conversation)
+        conversation.learn(call, view)
+        if call.ends and self._side_calls.are_expected(call):
+            self._at(call.done_at + SIDE_CALL_DELAY, partial(self._side_call, call, conversation))
+
+    def _side_call(self, call: Call, conversation: Conversation) -> None:
+        began_at = call.done_at + SIDE_CALL_DELAY
+        view = conversation.side_view(call)
+        forecast = self._cache.begin(view, began_at)
+        first_byte_at = began_at + FIRST_BYTE_WITHIN
+        self._cache.observe(view, forecast, began_at=began_at, first_byte_at=first_byte_at)
+
+
+def _tags(before: Call | None, call: Call) -> frozenset[str]:
+    """What makes a call hard to predict; easy calls have none."""
+    if before is None:
+        return frozenset({"first call"})
+    tests = {
+        "gap > 4 min": call.began_at - before.began_at > LONG_GAP,
+        "model change": call.model != before.model,
+        "shrunk history": call.usage.prompt < before.usage.prompt,
+    }
+    return frozenset(tag for tag, holds in tests.items() if holds)
+
+
+# -- figures --------------------------------------------------------------------------------------
+
+
+def recalls(scored: Sequence[Scored], names: Mapping[str, str]) -> dict[str, float]:
+    """Of the calls that were of a class, the share predicted so; ``names`` merges classes."""
+    total = Counter(names[each.actual_class] for each in scored)
+    right = Counter(
+        names[each.actual_class]
+        for each in scored
+        if names[each.actual_class] == names[each.predicted_class]
+    )
+    return {name: right[name] / total[name] for name in total}
+
+
+def balanced(scored: Sequence[Scored], names: Mapping[str, str]) -> float:
+    """The mean of the recalls: a class counts as much as any other, however rare."""
+    shares = recalls(scored, names)
+    return sum(shares.values()) / len(shares)
+
+
+def accuracy(scored: Sequence[Scored], *, always: str | None = None) -> float:
+    """The share of calls whose class was predicted, or would be by always saying one."""
+    return sum((always or each.predicted_class) == each.actual_class for each in scored) / len(
+        scored
+    )
+
+
+def error_ratio(scored: Sequence[Scored]) -> float:
+    """Absolute dollar error per call, over the dollars."""
+    return sum(each.error_usd for each in scored) / sum(each.actual_usd for each in scored)
+
+
+def without(scored: Sequence[Scored], test: Callable[[Scored], bool]) -> list[Scored]:
+    """The calls of conversations in which no call passes the test."""
+    rows = {each.call.row.id for each in scored if test(each)}
+    return [each for each in scored if each.call.row.id not in rows]
+
+
+def figures(scored: Sequence[Scored]) -> dict[str, float]:
+    """Everything ``--json`` prints."""
+    hard = [each for each in scored if each.tags]
+    easy = [each for each in scored if not each.tags]
+    unbroken = without(scored, lambda each: each.is_break)
+    accounted = without(scored, lambda each: each.is_break or each.is_revival)
+    broken_rows = {each.call.row.id for each in scored if each.is_break}
+    broken = [each for each in scored if each.call.row.id in broken_rows]
+    breaks = [each for each in scored if each.is_break]
+    dollars = sum(each.actual_usd for each in scored)
+    exact = {name: name for name in CLASSES}
+    is_read = {name: str(name == "full") for name in CLASSES}
+    broken_usd = sum(each.actual_usd for each in broken)
+    return {
+        "hard_balanced_accuracy": balanced(hard, MERGED),
+        "abs_dollar_error_unbroken": error_ratio(unbroken),
+        "hard_balanced_accuracy_four_classes": balanced(hard, exact),
+        "hard_balanced_accuracy_read_or_not": balanced(hard, is_read),
+        "hard_accuracy": accuracy(hard),
+        "hard_accuracy_all_read": accuracy(hard, always="full"),
+        "easy_accuracy": accuracy(easy),
+        "easy_accuracy_all_read": accuracy(easy, always="full"),
+        "abs_dollar_error_accounted": error_ratio(accounted),
+        "accounted_dollar_ratio": sum(each.actual_usd for each in accounted) / dollars,
+        "revival_call_ratio": sum(each.is_revival for each in scored) / len(scored),
+        "revival_dollar_ratio": sum(e.error_usd for e in scored if e.is_revival) / dollars,
+        "abs_dollar_error_all": error_ratio(scored),
+        "abs_dollar_error_broken": error_ratio(broken),
+        "break_call_ratio": len(breaks) / len(scored),
+        "break_dollar_ratio": sum(each.error_usd for each in breaks) / dollars,
+        "unbroken_dollar_ratio": 1 - broken_usd / dollars,
+        "expected_over_actual_usd": sum(each.expected_usd for each in scored) / dollars,
+        "predicted_over_actual_usd": sum(each.predicted_usd for each in scored) / dollars,
+        "expected_over_actual_usd_broken": sum(each.expected_usd for each in broken) / broken_usd,
+        "predicted_over_actual_usd_broken": sum(each.predicted_usd for each in broken) / broken_usd,
+        "calls": len(scored),
+        "hard_calls": len(hard),
+        "conversations": len({each.call.row.id for each in scored}),
+        "conversations_unbroken": len({each.call.row.id for each in unbroken}),
+        "input_usd": dollars,
+    }
+
+
+# -- tables ---------------------------------------------------------------------------------------
+
+
+def print_confusion(title: str, scored: Sequence[Scored]) -> None:
+    """Rows: what it was. Columns: what was predicted."""
+    cells = Counter((each.actual_class, each.predicted_class) for each in scored)
+    print(f"\n{title} ({len(scored):,} calls): was ↓ predicted →")
+    print(f"{'':12}" + "".join(f"{name:>12}" for name in CLASSES) + f"{'recall':>12}")
+    for actual in CLASSES:
+        counts = [cells[actual, predicted] for predicted in CLASSES]
+        recall = f"{cells[actual, actual] / sum(counts):.3f}" if sum(counts) else "–"
+        print(f"{actual:12}" + "".join(f"{n:>12,}" for n in counts) + f"{recall:>12}")
+
+
+def print_breaks(scored: Sequence[Scored]) -> None:
+    """Unexplained breaks inside the lifetime, by what was still read."""
+    dollars = sum(each.actual_usd for each in scored)
+    print("\nbreaks inside the lifetime, by what was still read")
+    print(f"{'cause':56}{'calls':>7}{'of calls':>10}{'of dollars':>12}")
+    causes = {
+        "head only": "the client changed its preamble, or the front of its history",
+        "cold": "nothing read: entry lost, or tools changed",
+        "partial": "the client changed something in mid-history",
+        "full": "read to the end of the call before, less than a side call wrote",
+    }
+    for name, cause in causes.items():
+        part = [each for each in scored if each.is_break and each.actual_class == name]
+        lost = sum(each.error_usd for each in part)
+        shares = f"{len(part) / len(scored):>10.2%}{lost / dollars:>12.2%}"
+        print(f"{cause:62}"[:62] + f"{len(part):>5}{shares}")
+
+
+def print_errors(scored: Sequence[Scored]) -> None:
+    """Where the dollars of the point prediction go astray, by what the call was and was said."""
+    dollars = sum(each.actual_usd for each in scored)
+    errors: Counter[tuple[str, str]] = Counter()
+    for each in scored:
+        errors[each.actual_class, each.predicted_class] += each.error_usd
+    print("\nabsolute dollar error by class (was, predicted), share of all dollars")
+    for (actual, predicted), usd in errors.most_common(8):
+        print(f"{actual:12}{predicted:12}{usd / dollars:>10.3%}")
+
+
+def main() -> None:
+    """Parse arguments, replay, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--json", action="store_true", help="figures as the last line")
+    arguments = parser.parse_args()
+    rows = [row for name in (MAIN, SUBAGENTS) for row in load_rows(arguments.data / name)]
+    everything = Replay().run([call for _, calls in rows for call in calls])
+    scored = [each for each in everything if not each.call.row.is_subagent]
+    print_confusion("hard", [each for each in scored if each.tags])
+    print_confusion("easy", [each for each in scored if not each.tags])
+    for tag in ("first call", "gap > 4 min", "model change", "shrunk history"):
+        print_confusion(tag, [each for each in scored if tag in each.tags])
+    print_breaks(scored)
+    print_errors(scored)
+    found = figures(scored)
+    print()
+    for name, value in found.items():
+        print(f"{name:40}{value:>12.4f}" if isinstance(value, float) else f"{name:40}{value:>12,}")
+    if arguments.json:
+        print(json.dumps(found))
+
+
+class _Raw(argparse.RawDescriptionHelpFormatter):
+    """Keeps the command line in the docstring on its own line."""
+
+
+if __name__ == "__main__":
+    main()

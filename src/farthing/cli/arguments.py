@@ -1,0 +1,73 @@
+"""What people type, as values: token counts with k and M, days, the price file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
+
+from farthing.errors import ConfigError
+from farthing.pricing import Catalog, catalog, parse_overrides
+
+__all__ = ["default_price_file", "load_catalog", "parse_count", "parse_day", "parse_gap"]
+
+_COUNT: Final = re.compile(r"(\d[\d_,]*)(?:\.(\d+))?\s*([kKmM]?)", re.ASCII)
+_GAP: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)", re.ASCII)
+_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_ZEROS: Final = {"": 0, "k": 3, "m": 6}
+
+
+def parse_count(text: str) -> int:
+    """A whole number of tokens: ``200000``, ``200_000``, ``200,000``, ``200k`` or ``1.5M``."""
+    found = _COUNT.fullmatch(text.strip())
+    zeros = _ZEROS[found[3].lower()] if found else 0
+    fraction = (found[2] or "").rstrip("0") if found else ""
+    if found is None or len(fraction) > zeros:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number of tokens; write 200000, 200_000, 200k or 1.5M"
+        )
+    return int(re.sub("[_,]", "", found[1]) + fraction.ljust(zeros, "0"))
+
+
+def parse_day(text: str) -> date:
+    """A day, ``2026-10-07``."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day; write it as 2026-10-07") from None
+
+
+def parse_gap(text: str) -> timedelta:
+    """A time between two things: ``30s``, ``7m``, ``1.5h`` or ``2d``."""
+    found = _GAP.fullmatch(text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time span; write 30s, 7m, 1.5h or 2d")
+    return timedelta(seconds=float(found[1]) * _SECONDS[found[2]])
+
+
+def default_price_file() -> Path:
+    """Where ``farthing price --refresh`` keeps what it found."""
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(home) / "farthing" / "prices.toml"
+
+
+def load_catalog(given: Path | None = None) -> Catalog:
+    """The shipped prices, then those of the default price file, then those of the file given."""
+    found = catalog()
+    default = default_price_file()
+    if default.is_file():
+        found = found.with_overrides(parse_overrides(_bytes(default), name=str(default)))
+    if given is not None:
+        found = found.with_overrides(parse_overrides(_bytes(given), name=str(given)))
+    return found
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ConfigError(f"cannot read the price file {str(path)!r}: {why}") from error

@@ -1,0 +1,102 @@
+"""``farthing audit``: what recorded calls cost, why, and what to change first."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from farthing.cli.arguments import load_catalog
+from farthing.cli.progress import ProgressBar
+from farthing.errors import ConfigError, TraceError
+from farthing.reports.audit_text import render_audit
+from farthing.traces.audit import DIMENSIONS, Audit, build_document
+from farthing.traces.claude_code import default_folders
+from farthing.traces.importing import Import, import_paths
+
+__all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
+
+HELP: Final = "Report what recorded sessions cost, why, and what to change first"
+
+DESCRIPTION: Final = """\
+Report what recorded sessions cost, why, and what to change first.
+
+  farthing audit                            the transcripts of Claude Code on this machine
+  farthing audit spend.jsonl trace.jsonl.gz LiteLLM spend logs, traces, folders, in any mix
+  farthing audit --since 30d --by project   one dimension in full
+  farthing audit --html report.html         a page with charts, for people who were not there
+
+Reads files only; nothing is sent anywhere. Token counts are those of the files; dollars are
+list prices of the day of each call. What a part of a prompt cost is an estimate and says so."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what this command understands."""
+    add = parser.add_argument
+    add(
+        "paths", nargs="*", type=Path, metavar="PATH", help="files or folders; default: Claude Code"
+    )
+    add("--since", type=_parse_since, metavar="DAY", help="calls from this day on: 2026-11-01, 30d")
+    add("--by", choices=DIMENSIONS, help="list one dimension in full")
+    add("--prices", type=Path, metavar="FILE", help="a TOML file of prices that come before ours")
+    add("--json", action="store_true", help="print everything as one JSON document")
+    add("--html", type=Path, metavar="FILE", help="also write a self-contained page with charts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Audit the paths; 1 if there was no call to report on."""
+    document = _audit(_paths(args.paths), args)
+    if args.html is not None:
+        _write_html(args.html, document)
+    if args.json:
+        print(json.dumps(document, ensure_ascii=False, indent=1))
+    else:
+        print(render_audit(document, by=args.by))
+        if args.html is not None:
+            print(f"\nPage written to {args.html}")
+    return 0 if document["totals"]["calls"] else 1
+
+
+def _paths(given: list[Path]) -> list[Path]:
+    folders = given or default_folders(os.environ, Path.home())
+    if not folders:
+        raise ConfigError(
+            "no transcripts at '~/.claude/projects' or '~/.config/claude/projects'; "
+            "name a file or folder, or set CLAUDE_CONFIG_DIR"
+        )
+    return folders
+
+
+def _audit(paths: list[Path], args: argparse.Namespace) -> dict[str, Any]:
+    audit = Audit(load_catalog(args.prices), since=args.since)
+    imported = Import()
+    with ProgressBar("reading") as bar:
+        for conversation in import_paths(paths, imported):
+            audit.add(conversation)
+            bar.update(imported.bytes_read, imported.bytes_total)
+    return build_document(audit, imported)
+
+
+def _write_html(path: Path, document: dict[str, Any]) -> None:
+    from farthing.reports.audit_html import render_page  # noqa: PLC0415 -- only this option needs it
+
+    try:
+        path.write_text(render_page(document), encoding="utf-8")
+    except OSError as error:
+        raise TraceError(f"cannot write the page {str(path)!r}: {error.strerror}") from error
+
+
+def _parse_since(text: str) -> date:
+    """A day, or a number of days before today (UTC)."""
+    number = text.removesuffix("d")
+    if text != number and number.isascii() and number.isdigit() and len(number) <= 5:
+        return datetime.now(UTC).date() - timedelta(days=int(number))
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a day; write it as 2026-11-01, or 30d for the last thirty days"
+        ) from None

@@ -1,0 +1,3 @@
+"""The decisions: pure functions and sans-I/O state, with ``now`` as an argument."""
+
+__all__: list[str] = []

@@ -1,0 +1,109 @@
+"""From a ``Request`` and its fingerprint to the ``PrefixView`` that the prompt-cache model reads.
+
+Token positions are estimates here; ``PromptCache.anchored`` replaces what answers have measured.
+Marks follow the provider's rules (API facts 2.1, documentation as of 2026-10): explicit ones where
+they stand, the automatic one on the last block that may carry a mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import accumulate
+
+from farthing.core.estimate import BlockMemo, Tally, tally_request
+from farthing.core.prefix import Mark, PrefixView, Ttl
+from farthing.wire import json
+from farthing.wire.blocks import Block
+from farthing.wire.fingerprint import Fingerprint
+from farthing.wire.models import ModelTraits
+from farthing.wire.request import Request
+
+__all__ = ["marks_of", "view_of"]
+
+_THINKING = frozenset({"thinking", "redacted_thinking"})
+
+#: Tools the provider runs: it samples several times and writes between, for 5 m (API facts 2.6).
+_SERVER_TOOLS = ("web_search_", "web_fetch_", "code_execution_", "tool_search_tool_", "advisor_")
+
+
+def view_of(
+    request: Request,
+    fingerprint: Fingerprint,
+    traits: ModelTraits,
+    *,
+    memo: BlockMemo,
+    scope: str = "",
+    weigh: Callable[[Tally], float] = lambda tally: tally.total,
+) -> PrefixView:
+    """The request as the prompt cache sees it; ``weigh`` turns a block's tally into tokens.
+
+    Who knows the lineage adds it with ``replace(view, lineage_id=...)``.
+    """
+    blocks = fingerprint.blocks
+    tokens = [
+        0.0
+        if index in fingerprint.unrendered and block.kind in _THINKING
+        else weigh(memo.tally(block, traits))
+        for index, block in enumerate(blocks)
+    ]
+    total = max(weigh(tally_request(request, traits, memo)), sum(tokens))
+    # What the provider adds for tools comes with them, so it stands before the first block.
+    positions = list(accumulate(tokens, initial=total - sum(tokens)))[1:]
+    tools_end = len(request.tools)
+    return PrefixView(
+        scope=scope,
+        model=request.model or "",
+        digests=fingerprint.digests,
+        positions=[round(position) for position in positions],
+        total_tokens=round(total),
+        marks=marks_of(request),
+        min_cacheable_tokens=traits.min_cacheable_tokens,
+        tools_end=tools_end,
+        system_end=tools_end + len(request.system),
+        server_tools=any(_is_server_tool(tool) for tool in request.tools),
+        server_results=tuple(
+            index
+            for index, block in enumerate(blocks)
+            if block.kind.endswith("_tool_result") and block.level == "messages"
+        ),
+    )
+
+
+def marks_of(request: Request) -> tuple[Mark, ...]:
+    """All breakpoints in render order, the automatic one included."""
+    explicit = {
+        index: Mark(index=index, ttl=_ttl(control.ttl))
+        for index, block in enumerate(request.blocks)
+        if (control := block.cache_control) is not None
+    }
+    automatic = request.field("cache_control")
+    if automatic is not None and automatic != b"null":
+        last = _last_markable(request)
+        if last is not None and last not in explicit:
+            explicit[last] = Mark(index=last, ttl=_automatic_ttl(automatic))
+    return tuple(explicit[index] for index in sorted(explicit))
+
+
+def _last_markable(request: Request) -> int | None:
+    """Thinking and empty text cannot carry a mark: the automatic one walks back over them."""
+    blocks = request.blocks
+    markable = (index for index in range(len(blocks) - 1, -1, -1) if _is_markable(blocks[index]))
+    return next(markable, None)
+
+
+def _is_markable(block: Block) -> bool:
+    return block.kind not in _THINKING and (block.kind != "text" or bool(block.text))
+
+
+def _automatic_ttl(raw: bytes) -> Ttl:
+    ttl = json.raw_members(raw).get("ttl")
+    return _ttl("5m" if ttl is None or bytes(ttl) == b"null" else json.decode_string(bytes(ttl)))
+
+
+def _ttl(name: str) -> Ttl:
+    """Anything but one hour is five minutes: other values are refused by the provider."""
+    return "1h" if name == "1h" else "5m"
+
+
+def _is_server_tool(tool: Block) -> bool:
+    return (tool.string("type") or "").startswith(_SERVER_TOOLS)
