@@ -15,7 +15,7 @@ import argparse
 import heapq
 import json
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -121,8 +121,12 @@ class Scored:
 
 def input_usd(usage: Usage | ExpectedUsage, rates: Rates) -> float:
     """Dollars of the input side; recorded output counts are not usable."""
-    kinds = ("uncached", "cache_write_5m", "cache_write_1h", "cache_read")
-    return USD * sum(getattr(usage, kind) * getattr(rates, kind) for kind in kinds)
+    return USD * (
+        usage.uncached * rates.uncached
+        + usage.cache_write_5m * rates.cache_write_5m
+        + usage.cache_write_1h * rates.cache_write_1h
+        + usage.cache_read * rates.cache_read
+    )
 
 
 class Replay:
@@ -242,46 +246,74 @@ def without(scored: Sequence[Scored], test: Callable[[Scored], bool]) -> list[Sc
 
 
 def figures(scored: Sequence[Scored]) -> dict[str, float]:
-    """Everything ``--json`` prints."""
+    """Everything ``--json`` prints; the two figures that count come first."""
+    unbroken = without(scored, lambda each: each.is_break)
+    first = {
+        "hard_balanced_accuracy": balanced([each for each in scored if each.tags], MERGED),
+        "abs_dollar_error_unbroken": error_ratio([e for e in unbroken if not e.is_revival]),
+    }
+    return first | accuracies(scored) | errors(scored) | expectations(scored) | sizes(scored)
+
+
+def accuracies(scored: Sequence[Scored]) -> dict[str, float]:
+    """Other readings of the confusion tables, and what "everything is read" would score."""
     hard = [each for each in scored if each.tags]
     easy = [each for each in scored if not each.tags]
-    unbroken = without(scored, lambda each: each.is_break)
-    accounted = without(scored, lambda each: each.is_break or each.is_revival)
-    broken_rows = {each.call.row.id for each in scored if each.is_break}
-    broken = [each for each in scored if each.call.row.id in broken_rows]
-    breaks = [each for each in scored if each.is_break]
-    dollars = sum(each.actual_usd for each in scored)
     exact = {name: name for name in CLASSES}
     is_read = {name: str(name == "full") for name in CLASSES}
-    broken_usd = sum(each.actual_usd for each in broken)
     return {
-        "hard_balanced_accuracy": balanced(hard, MERGED),
-        "abs_dollar_error_unbroken": error_ratio(unbroken),
         "hard_balanced_accuracy_four_classes": balanced(hard, exact),
         "hard_balanced_accuracy_read_or_not": balanced(hard, is_read),
         "hard_accuracy": accuracy(hard),
         "hard_accuracy_all_read": accuracy(hard, always="full"),
         "easy_accuracy": accuracy(easy),
         "easy_accuracy_all_read": accuracy(easy, always="full"),
+    }
+
+
+def errors(scored: Sequence[Scored]) -> dict[str, float]:
+    """Absolute dollar errors, and how much of the traffic they speak of."""
+    unbroken = without(scored, lambda each: each.is_break)
+    accounted = without(unbroken, lambda each: each.is_revival)
+    dollars = usd(scored)
+    return {
+        "abs_dollar_error_unbroken_with_revivals": error_ratio(unbroken),
         "abs_dollar_error_accounted": error_ratio(accounted),
-        "accounted_dollar_ratio": sum(each.actual_usd for each in accounted) / dollars,
+        "abs_dollar_error_all": error_ratio(scored),
+        "unbroken_dollar_ratio": usd(unbroken) / dollars,
+        "accounted_dollar_ratio": usd(accounted) / dollars,
+        "break_call_ratio": sum(each.is_break for each in scored) / len(scored),
+        "break_dollar_ratio": sum(e.error_usd for e in scored if e.is_break) / dollars,
         "revival_call_ratio": sum(each.is_revival for each in scored) / len(scored),
         "revival_dollar_ratio": sum(e.error_usd for e in scored if e.is_revival) / dollars,
-        "abs_dollar_error_all": error_ratio(scored),
-        "abs_dollar_error_broken": error_ratio(broken),
-        "break_call_ratio": len(breaks) / len(scored),
-        "break_dollar_ratio": sum(each.error_usd for each in breaks) / dollars,
-        "unbroken_dollar_ratio": 1 - broken_usd / dollars,
-        "expected_over_actual_usd": sum(each.expected_usd for each in scored) / dollars,
-        "predicted_over_actual_usd": sum(each.predicted_usd for each in scored) / dollars,
-        "expected_over_actual_usd_broken": sum(each.expected_usd for each in broken) / broken_usd,
-        "predicted_over_actual_usd_broken": sum(each.predicted_usd for each in broken) / broken_usd,
+    }
+
+
+def expectations(scored: Sequence[Scored]) -> dict[str, float]:
+    """Sums of point and expectation over the actual sum: here errors may cancel, and should."""
+    rows = {each.call.row.id for each in scored if each.is_break}
+    found: dict[str, float] = {}
+    for name, calls in (("", scored), ("_broken", [e for e in scored if e.call.row.id in rows])):
+        found[f"predicted_over_actual_usd{name}"] = sum(e.predicted_usd for e in calls) / usd(calls)
+        found[f"expected_over_actual_usd{name}"] = sum(e.expected_usd for e in calls) / usd(calls)
+    return found
+
+
+def sizes(scored: Sequence[Scored]) -> dict[str, float]:
+    """How much was measured."""
+    unbroken = without(scored, lambda each: each.is_break)
+    return {
         "calls": len(scored),
-        "hard_calls": len(hard),
+        "hard_calls": sum(bool(each.tags) for each in scored),
         "conversations": len({each.call.row.id for each in scored}),
         "conversations_unbroken": len({each.call.row.id for each in unbroken}),
-        "input_usd": dollars,
+        "input_usd": usd(scored),
     }
+
+
+def usd(scored: Sequence[Scored]) -> float:
+    """What these calls really cost on the input side."""
+    return sum(each.actual_usd for each in scored)
 
 
 # -- tables ---------------------------------------------------------------------------------------
@@ -298,32 +330,39 @@ def print_confusion(title: str, scored: Sequence[Scored]) -> None:
         print(f"{actual:12}" + "".join(f"{n:>12,}" for n in counts) + f"{recall:>12}")
 
 
-def print_breaks(scored: Sequence[Scored]) -> None:
-    """Unexplained breaks inside the lifetime, by what was still read."""
+def print_causes(scored: Sequence[Scored]) -> None:
+    """Calls that recorded calls and documented rules cannot explain, by cause."""
     dollars = sum(each.actual_usd for each in scored)
-    print("\nbreaks inside the lifetime, by what was still read")
-    print(f"{'cause':56}{'calls':>7}{'of calls':>10}{'of dollars':>12}")
+    breaks = [each for each in scored if each.is_break]
     causes = {
-        "head only": "the client changed its preamble, or the front of its history",
-        "cold": "nothing read: entry lost, or tools changed",
-        "partial": "the client changed something in mid-history",
-        "full": "read to the end of the call before, less than a side call wrote",
+        "break: only the head was read; preamble or history front changed": [
+            each for each in breaks if each.actual_class == "head only"
+        ],
+        "break: nothing was read; entry lost, or tools changed": [
+            each for each in breaks if each.actual_class == "cold"
+        ],
+        "break: something in mid-history changed": [
+            each for each in breaks if each.actual_class in {"partial", "full"}
+        ],
+        "revival: read what no recorded call wrote or kept alive": [
+            each for each in scored if each.is_revival
+        ],
     }
-    for name, cause in causes.items():
-        part = [each for each in scored if each.is_break and each.actual_class == name]
-        lost = sum(each.error_usd for each in part)
-        shares = f"{len(part) / len(scored):>10.2%}{lost / dollars:>12.2%}"
-        print(f"{cause:62}"[:62] + f"{len(part):>5}{shares}")
+    print(f"\n{'unexplained calls, by cause':66}{'calls':>6}{'of calls':>10}{'of dollars':>12}")
+    for cause, calls in causes.items():
+        error = sum(each.error_usd for each in calls)
+        shares = f"{len(calls) / len(scored):>10.2%}{error / dollars:>12.2%}"
+        print(f"{cause:66}{len(calls):>6}{shares}")
 
 
 def print_errors(scored: Sequence[Scored]) -> None:
     """Where the dollars of the point prediction go astray, by what the call was and was said."""
     dollars = sum(each.actual_usd for each in scored)
-    errors: Counter[tuple[str, str]] = Counter()
+    errors: dict[tuple[str, str], float] = defaultdict(float)
     for each in scored:
         errors[each.actual_class, each.predicted_class] += each.error_usd
     print("\nabsolute dollar error by class (was, predicted), share of all dollars")
-    for (actual, predicted), usd in errors.most_common(8):
+    for (actual, predicted), usd in sorted(errors.items(), key=lambda item: -item[1])[:8]:
         print(f"{actual:12}{predicted:12}{usd / dollars:>10.3%}")
 
 
@@ -340,12 +379,12 @@ def main() -> None:
     print_confusion("easy", [each for each in scored if not each.tags])
     for tag in ("first call", "gap > 4 min", "model change", "shrunk history"):
         print_confusion(tag, [each for each in scored if tag in each.tags])
-    print_breaks(scored)
+    print_causes(scored)
     print_errors(scored)
     found = figures(scored)
     print()
     for name, value in found.items():
-        print(f"{name:40}{value:>12.4f}" if isinstance(value, float) else f"{name:40}{value:>12,}")
+        print(f"{name:44}{value:>12.4f}" if isinstance(value, float) else f"{name:44}{value:>12,}")
     if arguments.json:
         print(json.dumps(found))
 

@@ -1,7 +1,7 @@
 """From a recorded call to the ``PrefixView`` its client must have sent; knows no answer in advance.
 
 The transcript hides tools and system, so the prefix is two blocks: a *head* (tools and identity,
-the first system mark), shared by all conversations of a user on a model, and a *preamble* (the long
+the first system mark), shared per user, model and client version, and a *preamble* (the long
 prompt with directory and project, the second mark), shared inside a session. Behind them come the
 recorded blocks; the last one carries the third mark.
 
@@ -55,7 +55,7 @@ class Heads:
 
 def head_key(call: Call) -> tuple[object, ...]:
     """Who shares a head."""
-    return (call.row.user, call.model, call.row.is_subagent)
+    return (call.row.user, call.model, call.row.version, call.row.is_subagent)
 
 
 class SideCalls:

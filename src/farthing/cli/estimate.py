@@ -22,7 +22,7 @@ from farthing.wire.usage import Usage
 
 __all__ = ["DESCRIPTION", "HELP", "Row", "add_arguments", "run"]
 
-HELP: Final = "what a conversation of your shape costs, with and without a prompt cache"
+HELP: Final = "Estimate what a conversation of your shape costs, cached and not"
 
 DESCRIPTION: Final = """\
 What a conversation of your shape costs, with and without a prompt cache.

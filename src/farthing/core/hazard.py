@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 from farthing.core.prefix import PrefixView
 from farthing.core.prompt_cache_forecast import Forecast
 from farthing.core.prompt_cache_learning import Correction
 from farthing.core.survival import Rate, SurvivalRates
+from farthing.pricing import Rates
 
-__all__ = ["FULL_RATIO", "BreakHazard", "BreakRate", "ExpectedUsage", "expect"]
+__all__ = ["FULL_RATIO", "BreakHazard", "BreakRate", "ExpectedCost", "ExpectedUsage", "expect"]
 
 #: Read at least this share of what was foreseen: not a break.
 FULL_RATIO = 0.95
@@ -49,6 +51,23 @@ class ExpectedUsage:
     def prompt(self) -> float:
         """All input tokens."""
         return self.uncached + self.cache_write_5m + self.cache_write_1h + self.cache_read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedCost:
+    """What a call costs on average, in 10⁻¹² USD; a float, so never added to a ``Cost``."""
+
+    pico_usd: float
+
+    @classmethod
+    def of(cls, usage: ExpectedUsage, rates: Rates) -> Self:
+        """At the effective rates of a request of this size (``pricing.effective_rates``)."""
+        return cls(
+            pico_usd=usage.uncached * rates.uncached
+            + usage.cache_write_5m * rates.cache_write_5m
+            + usage.cache_write_1h * rates.cache_write_1h
+            + usage.cache_read * rates.cache_read
+        )
 
 
 @dataclass(slots=True)

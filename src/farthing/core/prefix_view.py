@@ -7,7 +7,7 @@ they stand, the automatic one on the last block that may carry a mark.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 from farthing.core.estimate import BlockMemo, Tally, tally_request
@@ -39,13 +39,7 @@ def view_of(
 
     Who knows the lineage adds it with ``replace(view, lineage_id=...)``.
     """
-    blocks = fingerprint.blocks
-    tokens = [
-        0.0
-        if index in fingerprint.unrendered and block.kind in _THINKING
-        else weigh(memo.tally(block, traits))
-        for index, block in enumerate(blocks)
-    ]
+    tokens = _tokens(fingerprint, traits, memo, weigh)
     total = max(weigh(tally_request(request, traits, memo)), sum(tokens))
     # What the provider adds for tools comes with them, so it stands before the first block.
     positions = list(accumulate(tokens, initial=total - sum(tokens)))[1:]
@@ -61,11 +55,30 @@ def view_of(
         tools_end=tools_end,
         system_end=tools_end + len(request.system),
         server_tools=any(_is_server_tool(tool) for tool in request.tools),
-        server_results=tuple(
-            index
-            for index, block in enumerate(blocks)
-            if block.kind.endswith("_tool_result") and block.level == "messages"
-        ),
+        server_results=_server_results(fingerprint.blocks),
+    )
+
+
+def _tokens(
+    fingerprint: Fingerprint,
+    traits: ModelTraits,
+    memo: BlockMemo,
+    weigh: Callable[[Tally], float],
+) -> list[float]:
+    """Tokens of each block; thinking that the model drops by itself has none."""
+    return [
+        0.0
+        if index in fingerprint.unrendered and block.kind in _THINKING
+        else weigh(memo.tally(block, traits))
+        for index, block in enumerate(fingerprint.blocks)
+    ]
+
+
+def _server_results(blocks: Sequence[Block]) -> tuple[int, ...]:
+    return tuple(
+        index
+        for index, block in enumerate(blocks)
+        if block.kind.endswith("_tool_result") and block.level == "messages"
     )
 
 

@@ -3,9 +3,10 @@
 Theory of operation. Five minutes and one hour are *minimum* lifetimes (API facts 2.3), and an entry
 that we hold for expired may have been kept warm by a client we never see: a second session of the
 same user, a colleague in the workspace. Recorded traffic shows how different the kinds are: a
-conversation's tail outlived its time in 3 of 100 cases, a head of tools and system prompt that
-asked for one hour in 8 of 10 within four hours. So the rate is learned per scope, level and age,
-and starts near zero: without evidence an entry is alive iff age < TTL.
+conversation finds its own entries in 3 of 100 cases past their time, a new conversation finds the
+one-hour head that an earlier one wrote in 9 of 10 within four hours. So the rate is learned per
+scope, TTL and age, and by who else touched the entry, and starts near zero: without evidence an
+entry is alive iff age < TTL.
 """
 
 from __future__ import annotations

@@ -153,7 +153,10 @@ def test_warnings_are_in_the_json_too(capsys):
         (["claude-opus-4-8", "--fast", "--on", "2026-11-30"], "has no fast mode on that day"),
         (["claude-haiku-4-5", "--output", "1", "--geo", "us"], "refuses inference_geo before 4.6"),
         (["claude-opus-5.5", "--output", "1"], "did you mean 'claude-opus-5-5'"),
-        (["gpt-4", "--output", "1"], "`farthing price --list` shows all"),
+        (["gpt-4", "--output", "1"], "unknown model 'gpt-4'\n`farthing price --list` shows all"),
+        (["CLAUDE-OPUS-5-5"], "did you mean 'claude-opus-5-5'"),
+        (["opus"], "did you mean 'claude-opus-5-5' or 'claude-opus-5' or 'claude-opus-4-8'?"),
+        ([""], "unknown model ''\n"),
         (["claude-opus-5-5", "--on", "2026-09-21"], "its first price is of 2026-09-22"),
     ],
 )

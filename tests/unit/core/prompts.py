@@ -10,7 +10,7 @@ from typing import Any
 
 from farthing.core.prefix import Mark, PrefixView, Ttl
 from farthing.core.prompt_cache import PromptCache
-from farthing.core.prompt_cache_forecast import Forecast
+from farthing.core.prompt_cache_forecast import Forecast, Hit
 from farthing.wire.usage import Usage
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -33,7 +33,10 @@ def prompt(
 ) -> PrefixView:
     """A view: 1,000 tokens per word; marks are block indexes (5m) or pairs with a TTL."""
     names = words.split() if isinstance(words, str) else words
-    pairs = [(mark, "5m") if isinstance(mark, int) else mark for mark in marks]
+    placed = [
+        Mark(index=mark) if isinstance(mark, int) else Mark(index=mark[0], ttl=mark[1])
+        for mark in marks
+    ]
     positions = tuple(BLOCK_TOKENS * (index + 1) for index in range(len(names)))
     given: dict[str, Any] = {
         "scope": "workspace",
@@ -41,7 +44,7 @@ def prompt(
         "digests": digests_of(names),
         "positions": positions,
         "total_tokens": (positions[-1] if positions else 0) + rest,
-        "marks": tuple(Mark(index=index, ttl=ttl) for index, ttl in pairs),
+        "marks": tuple(placed),
     }
     return PrefixView(**{**given, **changes})
 
@@ -75,6 +78,12 @@ def answer(
         first_byte_at=at(seconds + first_byte),
         usage=usage,
     )
+
+
+def hit_of(forecast: Forecast) -> Hit:
+    """The hit of a forecast that must have one."""
+    assert forecast.hit is not None
+    return forecast.hit
 
 
 def split(usage: Usage) -> tuple[int, int, int, int]:

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from farthing.core.prompt_cache import PromptCache
+from farthing.core.prompt_cache_store import EntryStore, written
+from tests.unit.core.prompts import at, prompt, served
+
+
+def put(store, word, seconds, *, scope="workspace", ttl="5m"):
+    view = prompt(word, (0, ttl), scope=scope)
+    store.put(view, 0, written(view, 0, ttl, at(seconds)), now=at(seconds))
+
+
+def holds(store, word, scope="workspace"):
+    view = prompt(word, 0, scope=scope)
+    return view.digests[0] in store.shelf(view).entries
+
+
+def test_up_to_the_cap_nothing_is_forgotten():
+    store = EntryStore(capacity=4)
+    for index, word in enumerate("abcd"):
+        put(store, word, index)
+
+    assert len(store) == 4
+    assert all(holds(store, word) for word in "abcd")
+
+
+def test_beyond_the_cap_the_least_recently_touched_go():
+    store = EntryStore(capacity=4)
+    for index, word in enumerate("abcde"):
+        put(store, word, index)
+
+    assert len(store) == 3
+    assert [word for word in "abcde" if holds(store, word)] == ["c", "d", "e"]
+
+
+def test_the_dead_go_before_the_living():
+    store = EntryStore(capacity=4)
+    put(store, "a", 0, ttl="1h")
+    for index, word in enumerate("bcd"):
+        put(store, word, 1 + index)
+    put(store, "e", 1_000)
+
+    assert [word for word in "abcde" if holds(store, word)] == ["a", "d", "e"]
+
+
+def test_a_shelf_without_entries_is_not_kept():
+    store = EntryStore(capacity=4)
+    put(store, "a", 0, scope="one")
+    put(store, "b", 0, scope="one")
+    view = prompt("a", 0, scope="one")
+    store.drop(view, 0)
+    store.drop(view, 0)
+    kept = store.shelf_count
+    store.drop(prompt("b", 0, scope="one"), 0)
+
+    assert (kept, store.shelf_count, len(store)) == (1, 0, 0)
+
+
+def test_many_scopes_share_one_cap():
+    store = EntryStore(capacity=8)
+    for index in range(100):
+        put(store, "a", index, scope=f"scope {index}")
+
+    assert len(store) <= 8
+    assert store.shelf_count <= 8
+
+
+def test_a_measured_length_survives_a_new_write():
+    store, view = EntryStore(capacity=4), prompt("a", 0)
+    put(store, "a", 0)
+    store.shelf(view).entries[view.digests[0]].measure(1_234)
+    put(store, "a", 400)
+
+    assert store.shelf(view).entries[view.digests[0]].tokens == 1_234
+
+
+def test_memory_is_bounded_under_a_million_random_prefixes():
+    cache = PromptCache(entries=2_000, paths=16)
+    for index in range(10_000):
+        words = [f"{index}.{block}" for block in range(100)]
+        served(cache, prompt(words, 24, 49, 74, 99), index)
+
+    assert len(cache) <= 2_000
+    assert len(cache._paths) <= 16
+    assert len(cache.survival) <= 1_024
