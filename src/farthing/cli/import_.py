@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the trace; 1 if there was nothing to write."""
-    imported = Import()
+    imported = Import(output=args.output)
     _refuse_overwriting(args.output, args.paths)
     redactor = Redactor(secrets.token_bytes(32), args.redact) if args.redact else None
     counts = {"conversations": 0, "calls": 0, "replayed_calls": 0}

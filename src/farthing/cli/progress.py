@@ -9,7 +9,6 @@ from typing import Final, Self, TextIO
 
 __all__ = ["ProgressBar"]
 
-_QUIET_SECONDS: Final = 1.0
 _REDRAW_SECONDS: Final = 0.1
 _WIDTH: Final = 30
 
@@ -17,11 +16,15 @@ _WIDTH: Final = 30
 class ProgressBar:
     """Draws ``label [####----] 42 %`` after the first second; leaves nothing behind."""
 
-    def __init__(self, label: str, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, label: str, stream: TextIO | None = None, *, quiet_seconds: float = 1.0
+    ) -> None:
         self._label = label
+        self._quiet_seconds = quiet_seconds
         self._stream = stream or sys.stderr
         self._shown = False
-        self._started = self._drawn = time.monotonic()
+        self._started = time.monotonic()
+        self._due = 0.0
         self._wanted = self._stream.isatty()
 
     def update(self, done: float, total: float) -> None:
@@ -29,9 +32,9 @@ class ProgressBar:
         if not self._wanted:
             return
         now = time.monotonic()
-        if now - self._started < _QUIET_SECONDS or now - self._drawn < _REDRAW_SECONDS:
+        if now - self._started < self._quiet_seconds or now < self._due:
             return
-        self._drawn, self._shown = now, True
+        self._due, self._shown = now + _REDRAW_SECONDS, True
         ratio = min(1.0, done / total) if total else 1.0
         full = int(_WIDTH * ratio)
         bar = "#" * full + "-" * (_WIDTH - full)

@@ -1,0 +1,1 @@
+"""Rows in, tables and pages out: no report computes anything but its own layout."""
