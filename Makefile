@@ -49,7 +49,7 @@ test: $(READY)  ## All tests but the long ones
 	$(PYTEST) $(ARGS)
 
 cover: $(READY)  ## The same with coverage; the pure floors must reach 100 % of branches
-	$(PYTEST) --cov --cov-report= $(ARGS)
+	$(PYTEST) --cov=farthing --cov-report= $(ARGS)
 	@echo "--- branch coverage, all packages (reported)"
 	@$(BIN)/coverage report --format=total
 	@echo "--- branch coverage, floors 0-3 (gated at 100 %)"

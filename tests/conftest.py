@@ -65,9 +65,16 @@ def register_hypothesis_profiles() -> None:
     A long test names its profile: ``@settings(settings.get_profile("long"))``.
     """
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    settings.register_profile("default", max_examples=100, deadline=None)
     settings.register_profile(
-        "ci", max_examples=100, deadline=None, derandomize=True, database=None
+        "default", max_examples=100, deadline=None, suppress_health_check=quiet
+    )
+    settings.register_profile(
+        "ci",
+        max_examples=100,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=quiet,
     )
     settings.register_profile(
         "long",

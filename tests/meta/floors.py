@@ -29,6 +29,7 @@ FLOORS: Final = {
     "dashboard": 6,
     "lab": 7,
     "compose": 8,
+    "testing": 8,  # pytest fixtures for those who use farthing; farthing itself does not
     "cli": 9,
     "__main__": 10,
 }

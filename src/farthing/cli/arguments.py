@@ -9,10 +9,18 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-from farthing.errors import ConfigError
-from farthing.pricing import Catalog, catalog, parse_overrides
+from farthing.cli.main import did_you_mean
+from farthing.errors import ConfigError, UnpricedModelError
+from farthing.pricing import Catalog, RateCard, catalog, parse_overrides
 
-__all__ = ["default_price_file", "load_catalog", "parse_count", "parse_day", "parse_gap"]
+__all__ = [
+    "default_price_file",
+    "load_catalog",
+    "parse_count",
+    "parse_day",
+    "parse_gap",
+    "require_known",
+]
 
 _COUNT: Final = re.compile(r"(\d[\d_,]*)(?:\.(\d+))?\s*([kKmM]?)", re.ASCII)
 _GAP: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)", re.ASCII)
@@ -63,6 +71,28 @@ def load_catalog(given: Path | None = None) -> Catalog:
     if given is not None:
         found = found.with_overrides(parse_overrides(_bytes(given), name=str(given)))
     return found
+
+
+def require_known(catalog: Catalog, model: str, *, on: date) -> RateCard:
+    """The card of a model as a user typed it, or an error with the models that may be meant."""
+    if catalog.canonical(model) is not None:
+        return catalog.require(model, on=on)
+    raise UnpricedModelError(
+        f"unknown model {model!r}{_models_like(catalog, model.lower())}\n"
+        "`farthing price --list` shows all; a price file (--prices) can add one",
+        model=model,
+    )
+
+
+def _models_like(catalog: Catalog, word: str) -> str:
+    """Close names, else the newest models with this word in their name, as for ``opus``."""
+    first: dict[str, date] = {}
+    for card in catalog.cards:
+        first[card.model] = min(card.valid_from, first.get(card.model, card.valid_from))
+    newest = sorted(first, key=lambda name: first[name], reverse=True)
+    having = [name for name in newest if word and word in name]
+    named = " or ".join(repr(name) for name in having[:3])
+    return did_you_mean(word, catalog.names) or (f"; did you mean {named}?" if named else "")
 
 
 def _bytes(path: Path) -> bytes:

@@ -9,12 +9,17 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from farthing.cli.arguments import default_price_file, load_catalog, parse_count, parse_day
-from farthing.cli.main import did_you_mean
+from farthing.cli.arguments import (
+    default_price_file,
+    load_catalog,
+    parse_count,
+    parse_day,
+    require_known,
+)
 from farthing.cli.price_bill import Question, ask, bill_as_json, print_bill
 from farthing.cli.price_breakeven import break_even_as_json, print_break_even
 from farthing.cli.price_list import cards_as_json, print_card, print_cards
-from farthing.errors import ConfigError, UnpricedModelError
+from farthing.errors import ConfigError
 from farthing.pricing import Catalog, RateCard, break_even
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
@@ -76,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         print(cards_as_json(catalog) if args.json else print_cards(catalog, on=today))
         return 0
-    card = _card(catalog, args.model, today)
+    card = require_known(catalog, args.model, on=today)
     for notice in catalog.warnings(args.model, on=today, fast=args.fast):
         if not args.json:
             print(f"warning: {notice.text}", file=sys.stderr)
@@ -99,16 +104,6 @@ def _refuse_mixtures(args: argparse.Namespace) -> None:
         raise ConfigError(f"{option} is about all models; leave out {args.model!r}")
     if args.prefix is not None and not args.break_even:
         raise ConfigError("--prefix belongs to --break-even; tokens of a bill are --prompt")
-
-
-def _card(catalog: Catalog, model: str, on: date) -> RateCard:
-    if catalog.canonical(model) is None:
-        raise UnpricedModelError(
-            f"unknown model {model!r}{did_you_mean(model, catalog.names)} "
-            "`farthing price --list` shows all; a price file (--prices) can add one",
-            model=model,
-        )
-    return catalog.require(model, on=on)
 
 
 def _asks_for_a_bill(args: argparse.Namespace) -> bool:

@@ -65,6 +65,8 @@ class Rates:
 
     def scaled(self, factor: Multiplier) -> Rates:
         """These rates times a factor; ``ValueError`` where that leaves a fraction."""
+        if factor == ONE:
+            return self
         scaled: dict[str, int] = {}
         for name, rate in self.items:
             value = rate * factor
