@@ -21,6 +21,7 @@ from typing import Final, Self
 
 from farthing.core.estimate_blocks import Content, Features, read_features
 from farthing.core.estimate_weights import WEIGHTS, Tokenizer, Weights
+from farthing.wire import json
 from farthing.wire.blocks import Block
 from farthing.wire.models import ModelTraits
 from farthing.wire.request import Request
@@ -160,7 +161,7 @@ def _last_question(blocks: Sequence[Block]) -> int:
 def _hidden(request: Request, traits: ModelTraits) -> Tally:
     """The provider's own prompt for tools: one size for auto and none, another for any and tool."""
     loose, forced = traits.tool_prompt_tokens
-    choice = (request.field("tool_choice") or b"").replace(b" ", b"")
-    is_forced = b'"type":"any"' in choice or b'"type":"tool"' in choice
-    tokens = (forced if is_forced else loose) if request.tools else 0
+    choice = request.field("tool_choice") or b""
+    kind = bytes(json.raw_members(choice).get("type", b"")) if choice.startswith(b"{") else b""
+    tokens = (forced if kind in {b'"any"', b'"tool"'} else loose) if request.tools else 0
     return Tally((0.0, 0.0, 0.0, 0.0, float(tokens)), _REQUEST_BOUND + tokens)

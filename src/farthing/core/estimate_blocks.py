@@ -28,6 +28,7 @@ from farthing.core.estimate_text import Counts, count_classes
 from farthing.core.estimate_weights import Structure
 from farthing.wire.blocks import Block
 from farthing.wire.models import ModelTraits
+from farthing.wire.rendering import THINKING_KINDS, is_attribution, is_deferred
 
 __all__ = ["Content", "Features", "read_features"]
 
@@ -43,9 +44,6 @@ _SILENT: Final = frozenset({"type", "id", "tool_use_id", "cache_control", "is_er
 #: bytes of a signature, decoded, that are not thinking (measured, see above), and its own noise
 _SIGNATURE_FRAME: Final = 174
 _SIGNATURE_NOISE: Final = 64
-
-#: the client's own accounting line; the API strips it (API facts 9.1)
-_ATTRIBUTION: Final = "x-anthropic-billing-header:"
 
 # Tools whose definition the provider writes: tokens by prefix of their type (API facts, section 5),
 # for the old and the new tokenizer.
@@ -105,7 +103,7 @@ def read_features(block: Block, traits: ModelTraits) -> Features:
         value = block.raw.decode(errors="replace")
     if isinstance(value, str):
         value = {"text": value}
-    if not _is_attribution(block, value):
+    if not is_attribution(block) and not is_deferred(block):  # neither is in the prompt
         _read(reading, kind, value)
     arguments = reading.structures["argument"]
     return Features(
@@ -121,15 +119,11 @@ def read_features(block: Block, traits: ModelTraits) -> Features:
 def _content(kind: str) -> Content:
     if kind == "text":
         return "text"
-    if kind in {"thinking", "redacted_thinking"}:
+    if kind in THINKING_KINDS:
         return "thinking"
     if kind in _CALLS:
         return "tool_use"
     return "tool_result" if kind.endswith("tool_result") else "other"
-
-
-def _is_attribution(block: Block, value: dict[str, object]) -> bool:
-    return block.address == "system.0" and _string(value, "text").startswith(_ATTRIBUTION)
 
 
 def _read(reading: _Reading, kind: str, value: dict[str, object]) -> None:

@@ -16,11 +16,10 @@ from farthing.wire import json
 from farthing.wire.blocks import Block
 from farthing.wire.fingerprint import Fingerprint
 from farthing.wire.models import ModelTraits
+from farthing.wire.rendering import is_markable, is_web_search
 from farthing.wire.request import Request
 
 __all__ = ["marks_of", "view_of"]
-
-_THINKING = frozenset({"thinking", "redacted_thinking"})
 
 #: Tools the provider runs: it samples several times and writes between, for 5 m (API facts 2.6).
 _SERVER_TOOLS = ("web_search_", "web_fetch_", "code_execution_", "tool_search_tool_", "advisor_")
@@ -65,11 +64,12 @@ def _tokens(
     memo: BlockMemo,
     weigh: Callable[[Tally], float],
 ) -> list[float]:
-    """Tokens of each block; thinking that the model drops by itself has none."""
+    """Tokens of each block; what is not in the prompt has none, web search is in it elsewhere."""
+    absent = {
+        index for index in fingerprint.unrendered if not is_web_search(fingerprint.blocks[index])
+    }
     return [
-        0.0
-        if index in fingerprint.unrendered and block.kind in _THINKING
-        else weigh(memo.tally(block, traits))
+        0.0 if index in absent else weigh(memo.tally(block, traits))
         for index, block in enumerate(fingerprint.blocks)
     ]
 
@@ -98,14 +98,10 @@ def marks_of(request: Request) -> tuple[Mark, ...]:
 
 
 def _last_markable(request: Request) -> int | None:
-    """Thinking and empty text cannot carry a mark: the automatic one walks back over them."""
+    """The automatic mark walks back over blocks that cannot carry one."""
     blocks = request.blocks
-    markable = (index for index in range(len(blocks) - 1, -1, -1) if _is_markable(blocks[index]))
+    markable = (index for index in range(len(blocks) - 1, -1, -1) if is_markable(blocks[index]))
     return next(markable, None)
-
-
-def _is_markable(block: Block) -> bool:
-    return block.kind not in _THINKING and (block.kind != "text" or bool(block.text))
 
 
 def _automatic_ttl(raw: bytes) -> Ttl:

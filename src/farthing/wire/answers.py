@@ -16,7 +16,14 @@ from farthing.errors import UpstreamError
 from farthing.wire.envelope import ErrorEnvelope, parse_error
 from farthing.wire.usage import ReportedUsage, Usage
 
-__all__ = ["BatchOutcome", "BatchResult", "MessageUsage", "batch_result", "usage_of_message"]
+__all__ = [
+    "BatchOutcome",
+    "BatchResult",
+    "MessageUsage",
+    "StopDetails",
+    "batch_result",
+    "usage_of_message",
+]
 
 BatchOutcome = Literal["succeeded", "errored", "canceled", "expired"]
 
@@ -30,6 +37,8 @@ class MessageUsage:
     model: str | None
     message_id: str | None
     stop_reason: str | None
+    #: why the model refused, where it did: some refusals are free (API facts 1.3)
+    refusal_category: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +51,18 @@ class BatchResult:
     error: ErrorEnvelope | None = None
 
 
+class StopDetails(msgspec.Struct, frozen=True):
+    """What stands beside a stop reason (API facts 4.2)."""
+
+    category: str | None = None
+
+
 class _Message(msgspec.Struct, frozen=True):
     usage: ReportedUsage
     model: str | None = None
     id: str | None = None
     stop_reason: str | None = None
+    stop_details: StopDetails | None = None
 
     def summary(self) -> MessageUsage:
         return MessageUsage(
@@ -54,6 +70,7 @@ class _Message(msgspec.Struct, frozen=True):
             model=self.model,
             message_id=self.id,
             stop_reason=self.stop_reason,
+            refusal_category=self.stop_details.category if self.stop_details else None,
         )
 
 

@@ -16,6 +16,7 @@ from farthing.errors import (
     BudgetExceeded,
     ConfigError,
     FarthingError,
+    LoopDetectedError,
     RequestError,
 )
 
@@ -50,7 +51,7 @@ _TYPE_OF_STATUS: Mapping[int, str] = {status: type_ for type_, status in STATUS_
 _RETRIED = frozenset({408, 409, 429})
 
 #: answering the same request again cannot end otherwise, so the client must not try
-_DETERMINISTIC = (BudgetExceeded, RequestError, ConfigError)
+_DETERMINISTIC = (BudgetExceeded, LoopDetectedError, RequestError, ConfigError)
 
 
 class _Error(msgspec.Struct, frozen=True):

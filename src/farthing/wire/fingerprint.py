@@ -19,7 +19,7 @@ that the last fingerprint saw; see ``farthing.wire.request``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from hashlib import blake2b, sha256
 
@@ -27,11 +27,10 @@ from farthing.wire import json
 from farthing.wire.blocks import Block, Level
 from farthing.wire.canonical import normal
 from farthing.wire.models import ModelTraits
+from farthing.wire.rendering import is_web_search, unrendered
 from farthing.wire.request import Request, common_prefix
 
 __all__ = ["Fingerprint", "KeyParameters", "fingerprint", "stored_digest"]
-
-_THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,20 +99,22 @@ def fingerprint(
     image = _first(blocks, shared, None if after is None else after.first_image, _brings_image)
     citation = _first(blocks, shared, None if after is None else after.first_citation, _cites)
     key = _parameters(request, traits, images=image is not None, citations=citation is not None)
-    unrendered = _unrendered(request, traits)
+    skipped = unrendered(request, traits)
     head = len(request.tools) + len(request.system)
-    if after is not None and shared > head and after.key == key and not unrendered:
-        digests = list(after.digests[:shared])
-        digests += _chain(digests[-1], blocks[shared:])
-    else:
-        digests = list(_whole_chain(request, blocks, key, traits, unrendered))
+    seeds = {0: [_seed("tools", key, traits)]}
+    seeds.setdefault(len(request.tools), []).append(_seed("system", key, traits))
+    seeds.setdefault(head, []).append(_seed("messages", key, traits))
+    known: tuple[bytes, ...] = ()
+    if after is not None and after.key == key and shared > head:
+        known = after.digests[: _alike(after.unrendered, skipped, shared)]
+    digests = (*known, *_chain(blocks, known, seeds, skipped))
     return Fingerprint(
         key=key,
-        digests=tuple(digests),
+        digests=digests,
         blocks=blocks,
         first_image=image,
         first_citation=citation,
-        unrendered=unrendered,
+        unrendered=skipped,
     )
 
 
@@ -125,33 +126,27 @@ def stored_digest(digest: bytes, install_key: bytes) -> bytes:
 # -- the chain ------------------------------------------------------------------------------------
 
 
-def _chain(state: bytes, blocks: Sequence[Block]) -> Iterator[bytes]:
-    for block in blocks:
-        state = sha256(state + block.digest).digest()
-        yield state
+def _alike(one: frozenset[int], other: frozenset[int], shared: int) -> int:
+    """How many of the shared blocks come before the first that only one request renders."""
+    return min((index for index in one ^ other if index < shared), default=shared)
 
 
-def _whole_chain(
-    request: Request,
+def _chain(
     blocks: Sequence[Block],
-    key: KeyParameters,
-    traits: ModelTraits,
-    unrendered: frozenset[int],
+    known: Sequence[bytes],
+    seeds: Mapping[int, Sequence[bytes]],
+    skipped: frozenset[int],
 ) -> Iterator[bytes]:
-    head = len(request.tools) + len(request.system)
-    segments: tuple[tuple[Level, Sequence[Block]], ...] = (
-        ("tools", request.tools),
-        ("system", request.system),
-        ("messages", blocks[head:]),
-    )
-    state, index = b"", 0
-    for level, segment in segments:
-        state = sha256(state + _seed(level, key, traits)).digest()
-        for block in segment:
-            if index not in unrendered:
-                state = sha256(state + block.digest).digest()
-            yield state
-            index += 1
+    """The digests behind the known ones; a level's seed is mixed in where the level begins."""
+    state = known[-1] if known else b""
+    for index in range(len(known), len(blocks)):
+        for seed in seeds.get(index, ()):
+            state = sha256(state + seed).digest()
+        if index not in skipped:
+            block = blocks[index]
+            # the role is rendered with the text: the same words said by another are other words
+            state = sha256(b"%b%b%b" % (state, block.digest, (block.role or "").encode())).digest()
+        yield state
 
 
 def _seed(level: Level, key: KeyParameters, traits: ModelTraits) -> bytes:
@@ -164,33 +159,7 @@ def _seed(level: Level, key: KeyParameters, traits: ModelTraits) -> bytes:
     return json.encode([level, mixed])
 
 
-# -- what is rendered -----------------------------------------------------------------------------
-
-
-def _unrendered(request: Request, traits: ModelTraits) -> frozenset[int]:
-    """Web-search tools, which count at the system level, and thinking that the model strips."""
-    skipped = {index for index, tool in enumerate(request.tools) if _is_web_search(tool)}
-    if not traits.keeps_all_thinking:
-        skipped |= _stripped_thinking(request)
-    return frozenset(skipped)
-
-
-def _stripped_thinking(request: Request) -> set[int]:
-    """Thinking before the last user message that is more than tool results (API facts, 6.4)."""
-    position = len(request.tools) + len(request.system)
-    thinking: set[int] = set()
-    stripped: set[int] = set()
-    for message in request.messages:
-        if message.role == "user" and any(b.kind != "tool_result" for b in message.blocks):
-            stripped |= thinking
-        kinds = enumerate((block.kind for block in message.blocks), start=position)
-        thinking |= {index for index, kind in kinds if kind in _THINKING}
-        position += len(message.blocks)
-    return stripped
-
-
-def _is_web_search(tool: Block) -> bool:
-    return (tool.string("type") or "").startswith("web_search_")
+# -- images, citations ----------------------------------------------------------------------------
 
 
 def _first(
@@ -227,7 +196,7 @@ def _parameters(
     request: Request, traits: ModelTraits, *, images: bool, citations: bool
 ) -> KeyParameters:
     config = _object(request.field("output_config"))
-    web_search = [tool.digest.hex() for tool in request.tools if _is_web_search(tool)]
+    web_search = [tool.digest.hex() for tool in request.tools if is_web_search(tool)]
     return KeyParameters(
         model=request.model or "",
         thinking=_thinking(request, traits),
@@ -238,7 +207,7 @@ def _parameters(
         speed=_normal(request.field("speed")) or '"standard"',
         web_search=",".join(web_search),
         citations=citations,
-        tool_choice=_normal(request.field("tool_choice")) or '{"type":"auto"}',
+        tool_choice=_tool_choice(request),
         images=images,
     )
 
@@ -248,6 +217,14 @@ def _thinking(request: Request, traits: ModelTraits) -> str:
     given = _object(request.field("thinking"))
     default = '"disabled"' if traits.default_thinking == "off" else '"adaptive"'
     return f"{given.get('type', default)} {given.get('budget_tokens', '')}".strip()
+
+
+def _tool_choice(request: Request) -> str:
+    """Type, name and whether calls may be parallel; leaving the field out means auto."""
+    given = _object(request.field("tool_choice"))
+    kind = given.get("type", '"auto"')
+    alone = given.get("disable_parallel_tool_use", "false")
+    return f"{kind} {given.get('name', '')} {alone}"
 
 
 def _object(raw: bytes | None) -> dict[str, str]:

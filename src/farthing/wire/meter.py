@@ -19,7 +19,7 @@ from __future__ import annotations
 import msgspec
 
 from farthing.errors import UpstreamError
-from farthing.wire.answers import MessageUsage
+from farthing.wire.answers import MessageUsage, StopDetails
 from farthing.wire.envelope import ErrorEnvelope, parse_error
 from farthing.wire.sse import SseEvent, SseParser
 from farthing.wire.usage import ReportedUsage, Usage
@@ -46,6 +46,7 @@ class _Start(msgspec.Struct, frozen=True):
 
 class _Stop(msgspec.Struct, frozen=True):
     stop_reason: str | None = None
+    stop_details: StopDetails | None = None
 
 
 class _Delta(msgspec.Struct, frozen=True):
@@ -69,6 +70,7 @@ class StreamMeter:
         #: as served, not as asked
         self.model: str | None = None
         self.stop_reason: str | None = None
+        self.refusal_category: str | None = None
         #: the error event of the stream, if one came
         self.error: ErrorEnvelope | None = None
         #: has ``message_stop`` come
@@ -95,7 +97,11 @@ class StreamMeter:
         if usage is None:
             return None
         return MessageUsage(
-            usage=usage, model=self.model, message_id=self.message_id, stop_reason=self.stop_reason
+            usage=usage,
+            model=self.model,
+            message_id=self.message_id,
+            stop_reason=self.stop_reason,
+            refusal_category=self.refusal_category,
         )
 
     def feed(self, chunk: bytes) -> None:
@@ -134,6 +140,8 @@ class StreamMeter:
         read = _delta_decoder.decode(data)
         if read.delta is not None and read.delta.stop_reason is not None:
             self.stop_reason = read.delta.stop_reason
+            details = read.delta.stop_details
+            self.refusal_category = details.category if details else None
         self._report(read.usage)
         self._delta_usage_seen |= read.usage is not None
 

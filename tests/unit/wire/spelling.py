@@ -39,7 +39,9 @@ marks = st.one_of(
 
 @st.composite
 def blocks(draw: st.DrawFn) -> dict[str, Any]:
-    kind = draw(st.sampled_from(["text", "tool_use", "tool_result", "thinking", "image", "new"]))
+    kind = draw(
+        st.sampled_from(["text", "tool_use", "tool_result", "thinking", "thinking", "image", "new"])
+    )
     block: dict[str, Any] = {"type": kind}
     if kind == "text":
         block["text"] = draw(texts)

@@ -53,6 +53,7 @@ MESSAGES_LOST = (True, True, False)
 SYSTEM_LOST = (True, False, False)
 ALL_LOST = (False, False, False)
 WEB_SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
+DEFERRED = {"name": "later", "input_schema": {}, "defer_loading": True}
 CITED = {"type": "document", "source": {}, "citations": {"enabled": True}}
 EXTRA = [{"role": "user", "content": [{"type": "text", "text": "x"}]}]
 
@@ -64,6 +65,8 @@ EXTRA = [{"role": "user", "content": [{"type": "text", "text": "x"}]}]
         ({"tools": [BASE["tools"][0] | {"description": "e"}]}, ALL_LOST),
         ({"tools": [*BASE["tools"], {"name": "g"}]}, ALL_LOST),
         ({"tools": [*BASE["tools"], WEB_SEARCH]}, SYSTEM_LOST),
+        ({"tools": [*BASE["tools"], DEFERRED]}, KEPT),
+        ({"tools": [DEFERRED, *BASE["tools"]]}, KEPT),
         ({"messages": [*BASE["messages"][:2], {"role": "user", "content": [CITED]}]}, SYSTEM_LOST),
         ({"speed": "fast"}, SYSTEM_LOST),
         ({"system": [{"type": "text", "text": "t"}]}, SYSTEM_LOST),
@@ -80,6 +83,8 @@ EXTRA = [{"role": "user", "content": [{"type": "text", "text": "x"}]}]
         ({"stop_sequences": ["x"], "temperature": 1, "service_tier": "auto"}, KEPT),
         # a default written out is a default
         ({"speed": "standard", "tool_choice": {"type": "auto"}}, KEPT),
+        ({"tool_choice": {"disable_parallel_tool_use": False, "type": "auto"}}, KEPT),
+        ({"tool_choice": {"type": "tool", "name": "f"}}, MESSAGES_LOST),
         ({"output_config": {"effort": "medium"}, "thinking": {"type": "adaptive"}}, KEPT),
         ({"thinking": {"type": "adaptive", "display": "omitted"}}, KEPT),
         ({"thinking": None, "output_config": None, "speed": None}, KEPT),
@@ -153,6 +158,41 @@ def test_string_content_equals_the_one_block_list_it_stands_for():
     listed = [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]
 
     assert survivors(BASE | {"messages": [*listed, *BASE["messages"][1:]]}) == KEPT
+
+
+def test_the_same_words_in_another_role_are_other_words():
+    def said_by(role: str) -> bytes:
+        second = {"role": role, "content": "b"}
+        return of({"messages": [{"role": "user", "content": "a"}, second]}).digests[-1]
+
+    assert len({said_by(role) for role in ("user", "assistant", "system")}) == 3
+
+
+def test_the_attribution_line_of_claude_code_is_not_rendered():
+    def with_version(version: str) -> Fingerprint:
+        line = f"x-anthropic-billing-header: cc_version={version};"
+        return of(BASE | {"system": [{"type": "text", "text": line}, *BASE["system"]]})
+
+    one, other = with_version("1"), with_version("2")
+    assert one.digests == other.digests
+    assert one.unrendered == {1}
+    assert one.digests[-1] == of(BASE).digests[-1]
+
+
+def test_a_rewind_that_brings_thinking_back_is_seen_from_the_last_fingerprint():
+    thinking = {"type": "thinking", "thinking": "x", "signature": "s"}
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    loop = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": [thinking, call]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]},
+    ]
+    first = Request.parse(json.dumps({"messages": [*loop, *EXTRA]}).encode())
+    last = fingerprint(first, LAST_TURN_ONLY)
+    rewound = Request.parse(json.dumps({"messages": loop}).encode(), after=first)
+
+    resumed = fingerprint(rewound, LAST_TURN_ONLY, after=last)
+    assert resumed == fingerprint(rewound, LAST_TURN_ONLY)
 
 
 def test_thinking_is_stripped_where_the_model_keeps_the_last_turn_only():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from farthing.wire.validity.rule import Finding, Rule, Subject
+from farthing.wire.validity.rule import Rule, RuleHit, Subject
 from farthing.wire.validity.shapes import SERVER_CALLS, ids, message_address
 
 __all__ = ["RULES"]
@@ -19,7 +19,7 @@ _ROLE_OF = {"tool_use": "assistant", "tool_result": "user"} | dict.fromkeys(
 )
 
 
-def _unanswered(subject: Subject) -> Iterator[Finding]:
+def _unanswered(subject: Subject) -> Iterator[RuleHit]:
     for turn, after in subject.following:
         calls = turn.of("tool_use")
         if turn.role != "assistant" or not calls:
@@ -28,7 +28,7 @@ def _unanswered(subject: Subject) -> Iterator[Finding]:
         answered = set(ids(results, "tool_use_id"))
         open_calls = [call for call in calls if call.string("id") not in answered]
         if open_calls:
-            yield Finding(
+            yield RuleHit(
                 message_address(open_calls[0]),
                 "`tool_use` ids were found without `tool_result` blocks immediately after: "
                 f"{', '.join(ids(open_calls, 'id'))}. Each `tool_use` block must have a "
@@ -36,14 +36,14 @@ def _unanswered(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _orphan(subject: Subject) -> Iterator[Finding]:
+def _orphan(subject: Subject) -> Iterator[RuleHit]:
     asked: set[str] = set()
     for place, turn in enumerate(subject.turns):
         is_answer_to_unseen = place == 0 and subject.is_continuation
         for result in turn.of("tool_result") if turn.role == "user" else ():
             id_ = result.string("tool_use_id") or ""
             if id_ not in asked and not is_answer_to_unseen:
-                yield Finding(
+                yield RuleHit(
                     result.address,
                     f"unexpected `tool_use_id` found in `tool_result` blocks: {id_}. Each "
                     "`tool_result` block must have a corresponding `tool_use` block in the "
@@ -52,35 +52,35 @@ def _orphan(subject: Subject) -> Iterator[Finding]:
         asked = set(ids(turn.of("tool_use"), "id")) if turn.role == "assistant" else set()
 
 
-def _results_first(subject: Subject) -> Iterator[Finding]:
+def _results_first(subject: Subject) -> Iterator[RuleHit]:
     for turn in subject.turns:
         other_seen = False
         for block in turn.blocks if turn.role == "user" else ():
             if block.kind != "tool_result":
                 other_seen = True
             elif other_seen:
-                yield Finding(
+                yield RuleHit(
                     block.address, "`tool_result` blocks must come before any other content"
                 )
                 break
 
 
-def _duplicate_call(subject: Subject) -> Iterator[Finding]:
+def _duplicate_call(subject: Subject) -> Iterator[RuleHit]:
     seen: set[str] = set()
     for call in subject.of("tool_use", *SERVER_CALLS):
         id_ = call.string("id") or ""
         if id_ in seen:
-            yield Finding(call.address, f"`tool_use` ids must be unique: {id_}")
+            yield RuleHit(call.address, f"`tool_use` ids must be unique: {id_}")
         seen.add(id_)
 
 
-def _duplicate_result(subject: Subject) -> Iterator[Finding]:
+def _duplicate_result(subject: Subject) -> Iterator[RuleHit]:
     for turn in subject.turns:
         seen: set[str] = set()
         for result in turn.of("tool_result"):
             id_ = result.string("tool_use_id") or ""
             if id_ in seen:
-                yield Finding(
+                yield RuleHit(
                     result.address,
                     "each tool_use must have a single result. Found multiple `tool_result` "
                     f"blocks with id: {id_}",
@@ -88,19 +88,19 @@ def _duplicate_result(subject: Subject) -> Iterator[Finding]:
             seen.add(id_)
 
 
-def _block_role(subject: Subject) -> Iterator[Finding]:
+def _block_role(subject: Subject) -> Iterator[RuleHit]:
     for block in subject.of(*_ROLE_OF):
         role = _ROLE_OF[block.kind]
         if block.role != role:
-            yield Finding(block.address, f"`{block.kind}` blocks can only be in `{role}` messages")
+            yield RuleHit(block.address, f"`{block.kind}` blocks can only be in `{role}` messages")
 
 
-def _text_after_results(subject: Subject) -> Iterator[Finding]:
+def _text_after_results(subject: Subject) -> Iterator[RuleHit]:
     for turn in subject.turns:
         results = turn.of("tool_result")
         last = turn.blocks[-1] if turn.blocks else None
         if results and last is not None and last.kind == "text":
-            yield Finding(last.address, "text right after tool results invites empty answers")
+            yield RuleHit(last.address, "text right after tool results invites empty answers")
 
 
 RULES = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from farthing.wire import json
 from farthing.wire.blocks import Block, Message
-from farthing.wire.validity.rule import Finding, Rule, Subject
+from farthing.wire.validity.rule import Rule, RuleHit, Subject
 from farthing.wire.validity.shapes import is_empty_text, member
 
 __all__ = ["RULES"]
@@ -21,37 +21,35 @@ _BLANK = re.compile(rb'"(?: |\\[ntrf]|\\u00(?:09|0[aAcCdD]|20))*"')
 _NO_CITATIONS = re.compile(rb"\[\s*\]")
 
 
-def _body_size(subject: Subject) -> Iterator[Finding]:
+def _body_size(subject: Subject) -> Iterator[RuleHit]:
     size = len(subject.request.body)
     if size > _LARGEST_BODY_BYTES:
-        yield Finding("", f"the body has {size} bytes, {_LARGEST_BODY_BYTES} are allowed")
+        yield RuleHit("", f"the body has {size} bytes, {_LARGEST_BODY_BYTES} are allowed")
 
 
-def _empty_text(subject: Subject) -> Iterator[Finding]:
+def _empty_text(subject: Subject) -> Iterator[RuleHit]:
     for block in subject.of("text"):
         if not block.is_string and is_empty_text(block):
-            yield Finding(block.address, "text content blocks must be non-empty")
+            yield RuleHit(block.address, "text content blocks must be non-empty")
 
 
-def _empty_user(subject: Subject) -> Iterator[Finding]:
+def _empty_user(subject: Subject) -> Iterator[RuleHit]:
     for message in subject.request.messages:
         if message.role == "user" and _is_empty(message):
-            yield Finding(f"messages.{message.index}", "user messages must have non-empty content")
+            yield RuleHit(f"messages.{message.index}", "user messages must have non-empty content")
 
 
 def _is_empty(message: Message) -> bool:
     return not message.blocks or (message.is_string and message.blocks[0].raw == b'""')
 
 
-def _blank_user(subject: Subject) -> Iterator[Finding]:
-    for message in subject.request.messages:
-        if message.role != "user" or _is_empty(message):
+def _blank_user(subject: Subject) -> Iterator[RuleHit]:
+    for turn in subject.turns:
+        texts = [block.get("text") for block in turn.of("text")]
+        if turn.role != "user" or not texts or len(texts) < len(turn.blocks):
             continue
-        texts = [block.get("text") for block in message.blocks if block.kind == "text"]
-        if len(texts) == len(message.blocks) and all(map(_is_blank, texts)):
-            yield Finding(
-                f"messages.{message.index}", "text content blocks must contain non-whitespace text"
-            )
+        if all(map(_is_blank, texts)):
+            yield RuleHit(turn.address, "text content blocks must contain non-whitespace text")
 
 
 def _is_blank(text: bytes | None) -> bool:
@@ -59,16 +57,16 @@ def _is_blank(text: bytes | None) -> bool:
     return text is not None and text != b'""' and _BLANK.fullmatch(text) is not None
 
 
-def _assistant_document(subject: Subject) -> Iterator[Finding]:
+def _assistant_document(subject: Subject) -> Iterator[RuleHit]:
     for block in subject.of("document") if _is_new_version(subject) else ():
         if block.role == "assistant":
-            yield Finding(block.address, "document blocks are not allowed in assistant messages")
+            yield RuleHit(block.address, "document blocks are not allowed in assistant messages")
 
 
-def _user_citations(subject: Subject) -> Iterator[Finding]:
+def _user_citations(subject: Subject) -> Iterator[RuleHit]:
     for block in subject.of("text", "search_result") if _is_new_version(subject) else ():
         if block.role == "user" and b"citations" in block.raw and _cites(block):
-            yield Finding(
+            yield RuleHit(
                 f"{block.address}.citations", "citations are not allowed on the user's text"
             )
 
@@ -105,18 +103,18 @@ def _images(subject: Subject) -> Iterator[tuple[str, bytes | None]]:
                 yield address, None if source is None else bytes(source)
 
 
-def _too_many_images(subject: Subject) -> Iterator[Finding]:
+def _too_many_images(subject: Subject) -> Iterator[RuleHit]:
     found, limit = sum(1 for _ in _images(subject)), subject.model.max_images
     if found > limit:
-        yield Finding("messages", f"at most {limit} images are allowed, found {found}")
+        yield RuleHit("messages", f"at most {limit} images are allowed, found {found}")
 
 
-def _large_image(subject: Subject) -> Iterator[Finding]:
+def _large_image(subject: Subject) -> Iterator[RuleHit]:
     for address, source in _images(subject):
         data = None if source is None else member(source, "data")
         size = 0 if data is None else len(data) - len('""')
         if size > _LARGEST_IMAGE_BYTES:
-            yield Finding(
+            yield RuleHit(
                 f"{address}.source.base64",
                 f"image exceeds 10 MB maximum: {size} bytes > {_LARGEST_IMAGE_BYTES} bytes",
             )
@@ -143,7 +141,7 @@ RULES = (
     ),
     Rule(
         code="content.blank_user",
-        text="a user message of text alone is not all whitespace",
+        text="a user's turn of text alone is not all whitespace",
         source="8.11 [T]",
         check=_blank_user,
     ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farthing.wire import json
-from farthing.wire.validity.rule import Finding, Rule, Subject
+from farthing.wire.validity.rule import Rule, RuleHit, Subject
 from farthing.wire.validity.shapes import member, number, word
 
 __all__ = ["RULES"]
@@ -17,7 +17,7 @@ _SMALLEST_TASK_BUDGET = 20_000
 _LONGEST_INSTRUCTIONS = 16_384
 
 
-def _batch_item(subject: Subject) -> Iterator[Finding]:
+def _batch_item(subject: Subject) -> Iterator[RuleHit]:
     if not subject.is_batch:
         return
     refused = {
@@ -28,13 +28,13 @@ def _batch_item(subject: Subject) -> Iterator[Finding]:
     }
     for address, found in refused.items():
         if found:
-            yield Finding(address, "not allowed in a batch")
+            yield RuleHit(address, "not allowed in a batch")
 
 
-def _continuation(subject: Subject) -> Iterator[Finding]:
+def _continuation(subject: Subject) -> Iterator[RuleHit]:
     for name in ("system", "tools") if subject.is_continuation else ():
         if subject.value(name) is not None:
-            yield Finding(name, "a thread goes on without system and tools")
+            yield RuleHit(name, "a thread goes on without system and tools")
 
 
 def _edits(subject: Subject) -> list[bytes]:
@@ -44,40 +44,40 @@ def _edits(subject: Subject) -> list[bytes]:
     return [raw[start:end] for start, end in json.elements(raw)]
 
 
-def _edit_order(subject: Subject) -> Iterator[Finding]:
+def _edit_order(subject: Subject) -> Iterator[RuleHit]:
     for place, edit in enumerate(_edits(subject)):
         if place and (word(member(edit, "type")) or "").startswith("clear_thinking"):
-            yield Finding(f"context_management.edits.{place}", "clear_thinking must come first")
+            yield RuleHit(f"context_management.edits.{place}", "clear_thinking must come first")
 
 
-def _compaction_trigger(subject: Subject) -> Iterator[Finding]:
+def _compaction_trigger(subject: Subject) -> Iterator[RuleHit]:
     for place, edit in enumerate(_edits(subject)):
         trigger = member(edit, "trigger")
         tokens = None if trigger is None else number(member(trigger, "value"))
         is_compaction = (word(member(edit, "type")) or "").startswith("compact")
         if is_compaction and tokens is not None and tokens < _SMALLEST_COMPACTION_TRIGGER:
-            yield Finding(
+            yield RuleHit(
                 f"context_management.edits.{place}.trigger.value",
                 f"Input should be greater than or equal to {_SMALLEST_COMPACTION_TRIGGER}",
             )
 
 
-def _compaction_alone(subject: Subject) -> Iterator[Finding]:
+def _compaction_alone(subject: Subject) -> Iterator[RuleHit]:
     if subject.value("compaction") and subject.value("context_management"):
-        yield Finding("compaction", "not allowed together with context_management")
+        yield RuleHit("compaction", "not allowed together with context_management")
 
 
-def _compaction_instructions(subject: Subject) -> Iterator[Finding]:
+def _compaction_instructions(subject: Subject) -> Iterator[RuleHit]:
     if len(subject.word("compaction", "instructions") or "") > _LONGEST_INSTRUCTIONS:
-        yield Finding(
+        yield RuleHit(
             "compaction.instructions", f"at most {_LONGEST_INSTRUCTIONS} characters are allowed"
         )
 
 
-def _task_budget(subject: Subject) -> Iterator[Finding]:
+def _task_budget(subject: Subject) -> Iterator[RuleHit]:
     total = subject.number("output_config", "task_budget", "total")
     if total is not None and total < _SMALLEST_TASK_BUDGET:
-        yield Finding(
+        yield RuleHit(
             "output_config.task_budget.total",
             f"Input should be greater than or equal to {_SMALLEST_TASK_BUDGET}",
         )

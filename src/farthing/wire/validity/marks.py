@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farthing.wire.blocks import Block
-from farthing.wire.validity.rule import Finding, Rule, Subject
-from farthing.wire.validity.shapes import THINKING, is_deferred, is_empty_text, member, word
+from farthing.wire.rendering import THINKING_KINDS, is_deferred, is_markable
+from farthing.wire.validity.rule import Rule, RuleHit, Subject
+from farthing.wire.validity.shapes import is_empty_text, member, word
 
 __all__ = ["RULES"]
 
@@ -19,12 +20,8 @@ def _automatic(subject: Subject) -> tuple[Block, str] | None:
     if subject.value("cache_control") is None:
         return None
     ttl = subject.word("cache_control", "ttl") or "5m"
-    eligible = (block for block in reversed(subject.request.blocks) if _can_be_marked(block))
+    eligible = (block for block in reversed(subject.request.blocks) if is_markable(block))
     return next(((block, ttl) for block in eligible), None)
-
-
-def _can_be_marked(block: Block) -> bool:
-    return block.kind not in THINKING and not is_empty_text(block) and not is_deferred(block)
 
 
 def _all_marks(subject: Subject) -> list[tuple[Block, str, str]]:
@@ -38,18 +35,18 @@ def _all_marks(subject: Subject) -> list[tuple[Block, str, str]]:
     return sorted(marks, key=lambda mark: order[id(mark[0])])
 
 
-def _too_many(subject: Subject) -> Iterator[Finding]:
+def _too_many(subject: Subject) -> Iterator[RuleHit]:
     found = len(_all_marks(subject))
     if found > _LIMIT:
         message = "A maximum of 4 blocks with cache_control may be provided. "
-        yield Finding("", f"{message}Found {found}.")
+        yield RuleHit("", f"{message}Found {found}.")
 
 
-def _ttl_order(subject: Subject) -> Iterator[Finding]:
+def _ttl_order(subject: Subject) -> Iterator[RuleHit]:
     short_seen = False
     for _, ttl, address in _all_marks(subject):
         if ttl == "1h" and short_seen:
-            yield Finding(
+            yield RuleHit(
                 f"{address}.ttl",
                 "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control "
                 "block. Note that blocks are processed in the following order: `tools`, "
@@ -58,46 +55,46 @@ def _ttl_order(subject: Subject) -> Iterator[Finding]:
         short_seen = short_seen or ttl == "5m"
 
 
-def _automatic_ttl(subject: Subject) -> Iterator[Finding]:
+def _automatic_ttl(subject: Subject) -> Iterator[RuleHit]:
     automatic = _automatic(subject)
     own = None if automatic is None else automatic[0].cache_control
     if automatic is not None and own is not None and own.ttl != automatic[1]:
-        yield Finding(
+        yield RuleHit(
             "cache_control.ttl",
             f"automatic caching asks for ttl={automatic[1]!r}, but its block "
             f"{automatic[0].address} is already marked with ttl={own.ttl!r}",
         )
 
 
-def _value(subject: Subject) -> Iterator[Finding]:
+def _value(subject: Subject) -> Iterator[RuleHit]:
     own = ((block.address, block.get("cache_control")) for block, _ in subject.marks)
     marks = [("", subject.value("cache_control")), *((f"{place}.", raw) for place, raw in own)]
     for place, raw in marks:
         if raw is None:
             continue
         if word(member(raw, "type")) != "ephemeral":
-            yield Finding(f"{place}cache_control.type", "Input should be 'ephemeral'")
+            yield RuleHit(f"{place}cache_control.type", "Input should be 'ephemeral'")
         ttl = member(raw, "ttl")
         if ttl is not None and word(ttl) not in _LIFETIMES:
-            yield Finding(f"{place}cache_control.ttl", "Input should be '5m' or '1h'")
+            yield RuleHit(f"{place}cache_control.ttl", "Input should be '5m' or '1h'")
 
 
-def _on_thinking(subject: Subject) -> Iterator[Finding]:
+def _on_thinking(subject: Subject) -> Iterator[RuleHit]:
     for block, _ in subject.marks:
-        if block.kind in THINKING:
-            yield Finding(f"{block.address}.cache_control", f"not allowed on {block.kind} blocks")
+        if block.kind in THINKING_KINDS:
+            yield RuleHit(f"{block.address}.cache_control", f"not allowed on {block.kind} blocks")
 
 
-def _on_empty_text(subject: Subject) -> Iterator[Finding]:
+def _on_empty_text(subject: Subject) -> Iterator[RuleHit]:
     for block, _ in subject.marks:
         if is_empty_text(block):
-            yield Finding(block.address, "cache_control cannot be set for empty text blocks")
+            yield RuleHit(block.address, "cache_control cannot be set for empty text blocks")
 
 
-def _on_deferred_tool(subject: Subject) -> Iterator[Finding]:
+def _on_deferred_tool(subject: Subject) -> Iterator[RuleHit]:
     for block, _ in subject.marks:
         if is_deferred(block):
-            yield Finding(block.address, "a tool with defer_loading cannot carry cache_control")
+            yield RuleHit(block.address, "a tool with defer_loading cannot carry cache_control")
 
 
 RULES = (

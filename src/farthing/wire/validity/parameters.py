@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from farthing.wire.validity.rule import Finding, Rule, Subject
+from farthing.wire.validity.rule import Rule, RuleHit, Subject
 
 __all__ = ["RULES"]
 
 _SAMPLING = ("temperature", "top_p", "top_k")
 #: what means the same as leaving it out [I]
-_DEFAULTS = {"temperature": ("1", "1.0"), "top_p": ("1", "1.0"), "top_k": ()}
+_DEFAULTS = {"temperature": 1.0, "top_p": 1.0}
 
 
-def _model(subject: Subject) -> Iterator[Finding]:
+def _model(subject: Subject) -> Iterator[RuleHit]:
     if subject.request.model is None:
-        yield Finding("model", "Field required")
+        yield RuleHit("model", "Field required")
 
 
-def _max_tokens(subject: Subject) -> Iterator[Finding]:
+def _max_tokens(subject: Subject) -> Iterator[RuleHit]:
     if subject.request.max_tokens is None:
         missing = subject.value("max_tokens") is None
-        yield Finding("max_tokens", "Field required" if missing else "Input should be an integer")
+        yield RuleHit("max_tokens", "Field required" if missing else "Input should be an integer")
 
 
-def _max_output(subject: Subject) -> Iterator[Finding]:
+def _max_output(subject: Subject) -> Iterator[RuleHit]:
     # a beta raises the limit for batches; the body does not show it
     asked, limit = subject.request.max_tokens or 0, subject.model.max_output_tokens
     if asked > limit and not subject.is_batch:
-        yield Finding(
+        yield RuleHit(
             "max_tokens",
             f"{asked} > {limit}, which is the maximum allowed number of output tokens for "
             f"{subject.model.id}",
         )
 
 
-def _prewarm(subject: Subject) -> Iterator[Finding]:
+def _prewarm(subject: Subject) -> Iterator[RuleHit]:
     if subject.request.max_tokens != 0:
         return
     conflicts = {
@@ -46,45 +46,52 @@ def _prewarm(subject: Subject) -> Iterator[Finding]:
     }
     for address, conflict in conflicts.items():
         if conflict:
-            yield Finding(address, "not allowed with max_tokens: 0")
+            yield RuleHit(address, "not allowed with max_tokens: 0")
 
 
-def _forced_tool(subject: Subject) -> Iterator[Finding]:
+def _forced_tool(subject: Subject) -> Iterator[RuleHit]:
     if not subject.is_tool_use_forced:
         return
     rule = subject.model.forced_tool_choice
     thinks = subject.word("thinking", "type") in ("enabled", "adaptive")
     if rule == "no":
-        yield Finding("tool_choice.type", "this model accepts only auto and none")
+        yield RuleHit("tool_choice.type", "this model accepts only auto and none")
     elif rule == "not with thinking" and thinks:
-        yield Finding("", "Thinking may not be enabled when tool_choice forces tool use.")
+        yield RuleHit("", "Thinking may not be enabled when tool_choice forces tool use.")
 
 
-def _sampling_by_version(subject: Subject) -> Iterator[Finding]:
+def _sampling_by_version(subject: Subject) -> Iterator[RuleHit]:
     if subject.api_version < "2026-10-21":
         return
     for name in _SAMPLING:
         if subject.value(name) is not None:
-            yield Finding(name, "not accepted by this API version")
+            yield RuleHit(name, "not accepted by this API version")
 
 
-def _sampling_by_model(subject: Subject) -> Iterator[Finding]:
+def _sampling_by_model(subject: Subject) -> Iterator[RuleHit]:
     if subject.model.sampling:
         return
     for name in _SAMPLING:
         value = subject.value(name)
-        if value is not None and value.decode() not in _DEFAULTS[name]:
-            yield Finding(name, "this model accepts only the default")
+        if value is not None and not _is_default(name, value):
+            yield RuleHit(name, "this model accepts only the default")
 
 
-def _geo(subject: Subject) -> Iterator[Finding]:
+def _is_default(name: str, value: bytes) -> bool:
+    """Is this the default as a number, however it is spelled: ``1.00``, ``1e0``?"""
+    default = _DEFAULTS.get(name)
+    # only a JSON number begins so; float() would also read text and words
+    return default is not None and value[:1] in b"-0123456789" and float(value) == default
+
+
+def _geo(subject: Subject) -> Iterator[RuleHit]:
     if not subject.model.geo and subject.value("inference_geo") is not None:
-        yield Finding("inference_geo", "not accepted by this model")
+        yield RuleHit("inference_geo", "not accepted by this model")
 
 
-def _speed(subject: Subject) -> Iterator[Finding]:
+def _speed(subject: Subject) -> Iterator[RuleHit]:
     if subject.model.fast == "no" and subject.word("speed") == "fast":
-        yield Finding("speed", "this model has no fast mode")
+        yield RuleHit("speed", "this model has no fast mode")
 
 
 RULES = (

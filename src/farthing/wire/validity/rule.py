@@ -19,13 +19,13 @@ from farthing.wire.models import ModelTraits
 from farthing.wire.request import Request
 from farthing.wire.validity.shapes import member, number, word
 
-__all__ = ["Finding", "Rule", "Severity", "Subject", "Turn", "Violation"]
+__all__ = ["Rule", "RuleHit", "Severity", "Subject", "Turn", "Violation"]
 
 #: ``refused``: the API answers 400. ``advice``: it accepts, and the conversation gets worse.
 Severity = Literal["refused", "advice"]
 
 
-class Finding(NamedTuple):
+class RuleHit(NamedTuple):
     """One place where a rule does not hold."""
 
     address: str
@@ -55,7 +55,7 @@ class Rule:
     text: str
     #: where it is written: a section of the API facts; [T] third-party evidence, [I] our inference
     source: str
-    check: Callable[[Subject], Iterable[Finding]]
+    check: Callable[[Subject], Iterable[RuleHit]]
     severity: Severity = "refused"
     #: does the rule depend on facts of the model
     needs_model: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farthing.wire.blocks import Block
-from farthing.wire.validity.rule import Finding, Rule, Subject, Turn
+from farthing.wire.validity.rule import Rule, RuleHit, Subject, Turn
 from farthing.wire.validity.shapes import (
     SERVER_CALLS,
     ids,
@@ -27,14 +27,14 @@ def _caller(call: Block, name: str) -> str | None:
     return None if caller is None else word(member(caller, name))
 
 
-def _server_orphan(subject: Subject) -> Iterator[Finding]:
+def _server_orphan(subject: Subject) -> Iterator[RuleHit]:
     calls: set[str] = set()
     for turn in () if subject.is_continuation else subject.turns:
         for block in turn.blocks:
             if block.kind in SERVER_CALLS:
                 calls.add(block.string("id") or "")
             elif is_server_result(block) and block.string("tool_use_id") not in calls:
-                yield Finding(
+                yield RuleHit(
                     block.address,
                     f"unexpected `tool_use_id` found in `{block.kind}` blocks: "
                     f"{block.string('tool_use_id')}. Each `{block.kind}` block must have a "
@@ -42,7 +42,7 @@ def _server_orphan(subject: Subject) -> Iterator[Finding]:
                 )
 
 
-def _server_unresulted(subject: Subject) -> Iterator[Finding]:
+def _server_unresulted(subject: Subject) -> Iterator[RuleHit]:
     """Only what the last assistant turn has begun may still be running: ``pause_turn``, or code
     that waits for the results of the tools it called.
     """
@@ -58,20 +58,20 @@ def _server_unresulted(subject: Subject) -> Iterator[Finding]:
         id_ = call.string("id") or ""
         if id_ not in resulted and id_ not in running:
             name = call.string("name")
-            yield Finding(
+            yield RuleHit(
                 message_address(call),
                 f"`{name}` tool use with id `{id_}` was found without a corresponding "
                 f"`{name}_tool_result` block",
             )
 
 
-def _only_results(turn: Turn, reason: str) -> Iterator[Finding]:
+def _only_results(turn: Turn, reason: str) -> Iterator[RuleHit]:
     other = next((block for block in turn.blocks if block.kind != "tool_result"), None)
     if other is not None:
-        yield Finding(other.address, f"only `tool_result` blocks may follow {reason}")
+        yield RuleHit(other.address, f"only `tool_result` blocks may follow {reason}")
 
 
-def _pending_server_tool(subject: Subject) -> Iterator[Finding]:
+def _pending_server_tool(subject: Subject) -> Iterator[RuleHit]:
     for turn, after in subject.following:
         if after is None or turn.role != "assistant" or after.role != "user":
             continue
@@ -80,7 +80,7 @@ def _pending_server_tool(subject: Subject) -> Iterator[Finding]:
             yield from _only_results(after, "a server tool that is still running")
 
 
-def _programmatic(subject: Subject) -> Iterator[Finding]:
+def _programmatic(subject: Subject) -> Iterator[RuleHit]:
     for turn, after in subject.following:
         if after is None or after.role != "user":
             continue

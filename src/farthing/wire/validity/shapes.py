@@ -9,9 +9,7 @@ from farthing.wire.blocks import Block
 
 __all__ = [
     "SERVER_CALLS",
-    "THINKING",
     "ids",
-    "is_deferred",
     "is_empty_text",
     "is_server_result",
     "member",
@@ -20,7 +18,6 @@ __all__ = [
     "word",
 ]
 
-THINKING = ("thinking", "redacted_thinking")
 #: calls that run at the provider; their results stand in assistant messages
 SERVER_CALLS = ("server_tool_use", "mcp_tool_use")
 
@@ -28,11 +25,6 @@ SERVER_CALLS = ("server_tool_use", "mcp_tool_use")
 def is_server_result(block: Block) -> bool:
     """Is this the result of a call that ran at the provider, of whatever tool?"""
     return block.kind.endswith("_tool_result")
-
-
-def is_deferred(block: Block) -> bool:
-    """Is this a tool definition that stays out of the prompt until it is found?"""
-    return block.kind == "tool" and block.get("defer_loading") == b"true"
 
 
 def is_empty_text(block: Block) -> bool:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from farthing.wire.validity.rule import Finding, Rule, Subject
-from farthing.wire.validity.shapes import is_deferred
+from farthing.wire.rendering import is_deferred
+from farthing.wire.validity.rule import Rule, RuleHit, Subject
 
 __all__ = ["RULES"]
 
 
-def _all_deferred(subject: Subject) -> Iterator[Finding]:
+def _all_deferred(subject: Subject) -> Iterator[RuleHit]:
     tools = subject.request.tools
     if tools and all(map(is_deferred, tools)):
-        yield Finding("tools", "at least one tool must not have defer_loading")
+        yield RuleHit("tools", "at least one tool must not have defer_loading")
 
 
 def _tool_names(subject: Subject) -> set[str] | None:
@@ -24,29 +24,29 @@ def _tool_names(subject: Subject) -> set[str] | None:
     return None if is_open else known
 
 
-def _duplicate_name(subject: Subject) -> Iterator[Finding]:
+def _duplicate_name(subject: Subject) -> Iterator[RuleHit]:
     names = [name for tool in subject.request.tools if (name := tool.string("name")) is not None]
     if len(set(names)) < len(names):
-        yield Finding("tools", "Tool names must be unique.")
+        yield RuleHit("tools", "Tool names must be unique.")
 
 
-def _chosen_tool(subject: Subject) -> Iterator[Finding]:
+def _chosen_tool(subject: Subject) -> Iterator[RuleHit]:
     names, chosen = _tool_names(subject), subject.word("tool_choice", "name")
     if names is None or not subject.is_tool_use_forced:
         return
     if not names:
-        yield Finding("tool_choice", "tool_choice may only be specified while providing tools")
+        yield RuleHit("tool_choice", "tool_choice may only be specified while providing tools")
     elif chosen is not None and chosen not in names:
-        yield Finding("tool_choice.name", f"Tool '{chosen}' not found in provided tools")
+        yield RuleHit("tool_choice.name", f"Tool '{chosen}' not found in provided tools")
 
 
-def _undefined_in_history(subject: Subject) -> Iterator[Finding]:
+def _undefined_in_history(subject: Subject) -> Iterator[RuleHit]:
     names = _tool_names(subject)
     if names is None:
         return
     for call in subject.of("tool_use"):
         if call.string("name") not in names:
-            yield Finding(call.address, f"tool {call.string('name')!r} is no longer defined")
+            yield RuleHit(call.address, f"tool {call.string('name')!r} is no longer defined")
 
 
 RULES = (
