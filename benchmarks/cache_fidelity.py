@@ -15,29 +15,33 @@ import argparse
 import heapq
 import json
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # also as a script
 
+from benchmarks.fidelity_tables import CLASSES, print_causes, print_confusion, print_errors
+from benchmarks.recorded_bounds import Bounds, RecordedBounds
 from benchmarks.recorded_calls import FIRST_BYTE_WITHIN, Call, load_rows
-from benchmarks.recorded_views import Conversation, Heads, SideCalls, cached_end
+from benchmarks.recorded_views import Conversation, Heads, Preambles, SideCalls, cached_end
+from benchmarks.required import DATA, require_data
 from farthing.core.hazard import FULL_RATIO, ExpectedUsage
 from farthing.core.prefix import PrefixView
 from farthing.core.prompt_cache import PromptCache
 from farthing.core.prompt_cache_forecast import Forecast
+from farthing.core.prompt_cache_learning import CacheCorrection
 from farthing.pricing import Rates, effective_rates, require_card
 from farthing.wire.usage import Usage
 
 MAIN = "traces/claude-code-main.jsonl.gz"
 SUBAGENTS = "traces/claude-code-subagents.jsonl.gz"
 
-CLASSES = ("full", "partial", "head only", "cold")
 #: the three that are told apart in earnest: partial calls are too few to average over
 MERGED = {"full": "all", "partial": "some", "head only": "some", "cold": "none"}
 
@@ -61,6 +65,8 @@ class Scored:
     #: what of this prompt was cached as far as the conversation's own calls tell; for the first
     #: call of a row, what it could have read at most
     cached_tokens: int
+    #: what the recorded calls before say of this one, whatever is predicted
+    bounds: Bounds
 
     @property
     def actual(self) -> Usage:
@@ -83,19 +89,13 @@ class Scored:
 
     @property
     def is_break(self) -> bool:
-        """Inside the lifetime, nothing visible changed, and yet less was read."""
-        hit = self.forecast.hit
-        return (
-            hit is not None
-            and not hit.is_presumed
-            and self.actual.cache_read < FULL_RATIO * self.forecast.usage.cache_read
-        )
+        """By the recording alone: alive, nothing visible changed, and yet less was read."""
+        return self.bounds.is_break(self.actual.cache_read)
 
     @property
     def is_revival(self) -> bool:
-        """It read what no recorded call wrote, or kept alive: an unrecorded one must have."""
-        predicted = self.forecast.usage.cache_read
-        return self.actual.cache_read - predicted > max(64, (1 - FULL_RATIO) * self.actual.prompt)
+        """By the recording alone: it read what no recorded call wrote, or kept alive."""
+        return self.bounds.is_revival(self.actual.cache_read)
 
     @property
     def rates(self) -> Rates:
@@ -129,15 +129,35 @@ def input_usd(usage: Usage | ExpectedUsage, rates: Rates) -> float:
     )
 
 
+class CacheModel(Protocol):
+    """What is driven: the core's model, or another witness (``fidelity_emulator``)."""
+
+    def begin(self, view: PrefixView, now: datetime) -> Forecast: ...
+
+    def expect(self, view: PrefixView, forecast: Forecast, now: datetime) -> ExpectedUsage: ...
+
+    def observe(
+        self,
+        view: PrefixView,
+        forecast: Forecast,
+        *,
+        began_at: datetime,
+        first_byte_at: datetime,
+        usage: Usage | None = None,
+    ) -> CacheCorrection | None: ...
+
+
 class Replay:
     """All calls in the order of time through one prompt cache."""
 
-    def __init__(self) -> None:
-        self._cache = PromptCache()
+    def __init__(self, cache: CacheModel | None = None) -> None:
+        self._cache = PromptCache() if cache is None else cache
         self._heads = Heads()
+        self._preambles = Preambles()
         self._side_calls = SideCalls()
         self._conversations: dict[str, Conversation] = {}
         self._last: dict[str, Call] = {}
+        self._bounds = RecordedBounds()
         self._order = count()
         self._due: list[tuple[datetime, bool, int, Callable[[], None]]] = []
         self.scored: list[Scored] = []
@@ -156,7 +176,9 @@ class Replay:
         heapq.heappush(self._due, (when, is_start, next(self._order), action))
 
     def _start(self, call: Call) -> None:
-        conversation = self._conversations.setdefault(call.row.id, Conversation(self._heads))
+        conversation = self._conversations.setdefault(
+            call.row.id, Conversation(self._heads, self._preambles)
+        )
         view = conversation.view(call)
         forecast = self._cache.begin(view, call.began_at)
         scored = Scored(
@@ -164,6 +186,7 @@ class Replay:
             forecast=forecast,
             expected=self._cache.expect(view, forecast, call.began_at),
             tags=_tags(self._last.get(call.row.id), call),
+            bounds=self._bounds.next(call),
             cached_tokens=min(conversation.cached_end or cached_end(call.usage), call.usage.prompt),
         )
         self._last[call.row.id] = call
@@ -182,6 +205,7 @@ class Replay:
         )
         if correction is not None:
             self._heads.learn(call, correction.block)
+        self._preambles.learn(call)
         self._side_calls.learn(call, conversation)
         conversation.learn(call, view)
         if call.ends and self._side_calls.are_expected(call):
@@ -316,62 +340,13 @@ def usd(scored: Sequence[Scored]) -> float:
     return sum(each.actual_usd for each in scored)
 
 
-# -- tables ---------------------------------------------------------------------------------------
-
-
-def print_confusion(title: str, scored: Sequence[Scored]) -> None:
-    """Rows: what it was. Columns: what was predicted."""
-    cells = Counter((each.actual_class, each.predicted_class) for each in scored)
-    print(f"\n{title} ({len(scored):,} calls): was ↓ predicted →")
-    print(f"{'':12}" + "".join(f"{name:>12}" for name in CLASSES) + f"{'recall':>12}")
-    for actual in CLASSES:
-        counts = [cells[actual, predicted] for predicted in CLASSES]
-        recall = f"{cells[actual, actual] / sum(counts):.3f}" if sum(counts) else "–"
-        print(f"{actual:12}" + "".join(f"{n:>12,}" for n in counts) + f"{recall:>12}")
-
-
-def print_causes(scored: Sequence[Scored]) -> None:
-    """Calls that recorded calls and documented rules cannot explain, by cause."""
-    dollars = sum(each.actual_usd for each in scored)
-    breaks = [each for each in scored if each.is_break]
-    causes = {
-        "break: only the head was read; preamble or history front changed": [
-            each for each in breaks if each.actual_class == "head only"
-        ],
-        "break: nothing was read; entry lost, or tools changed": [
-            each for each in breaks if each.actual_class == "cold"
-        ],
-        "break: something in mid-history changed": [
-            each for each in breaks if each.actual_class in {"partial", "full"}
-        ],
-        "revival: read what no recorded call wrote or kept alive": [
-            each for each in scored if each.is_revival
-        ],
-    }
-    print(f"\n{'unexplained calls, by cause':66}{'calls':>6}{'of calls':>10}{'of dollars':>12}")
-    for cause, calls in causes.items():
-        error = sum(each.error_usd for each in calls)
-        shares = f"{len(calls) / len(scored):>10.2%}{error / dollars:>12.2%}"
-        print(f"{cause:66}{len(calls):>6}{shares}")
-
-
-def print_errors(scored: Sequence[Scored]) -> None:
-    """Where the dollars of the point prediction go astray, by what the call was and was said."""
-    dollars = sum(each.actual_usd for each in scored)
-    errors: dict[tuple[str, str], float] = defaultdict(float)
-    for each in scored:
-        errors[each.actual_class, each.predicted_class] += each.error_usd
-    print("\nabsolute dollar error by class (was, predicted), share of all dollars")
-    for (actual, predicted), usd in sorted(errors.items(), key=lambda item: -item[1])[:8]:
-        print(f"{actual:12}{predicted:12}{usd / dollars:>10.3%}")
-
-
 def main() -> None:
     """Parse arguments, replay, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--json", action="store_true", help="figures as the last line")
     arguments = parser.parse_args()
+    require_data(arguments.data / MAIN)
     rows = [row for name in (MAIN, SUBAGENTS) for row in load_rows(arguments.data / name)]
     everything = Replay().run([call for _, calls in rows for call in calls])
     scored = [each for each in everything if not each.call.row.is_subagent]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,9 @@ from typing import Any
 
 import msgspec
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # also as a script
+
+from benchmarks.required import DATA, require_data
 from farthing.core.estimate import BlockMemo, Estimate, Tally, tally_blocks
 from farthing.core.estimate_correction import Correction
 from farthing.core.estimate_text import count_classes
@@ -180,16 +184,19 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
     online_misses = [o.online.point - o.call.prompt for o in outcomes]
     offline = [miss / o.call.growth for miss, o in zip(offline_misses, outcomes, strict=True)]
     online = [miss / o.call.growth for miss, o in zip(online_misses, outcomes, strict=True)]
-    bias = sum(online_misses) / growth
+    bias_offline, bias = sum(offline_misses) / growth, sum(online_misses) / growth
     return {
         "calls": len(outcomes),
         "median_error_offline": median(map(abs, offline)),
         "median_error_online": median(map(abs, online)),
-        "bias_offline": sum(offline_misses) / growth,
+        "bias_offline": bias_offline,
+        "abs_bias_offline": abs(bias_offline),
         "bias": bias,
         "abs_bias": abs(bias),
         "median_bias_offline": median(offline),
+        "abs_median_bias_offline": abs(median(offline)),
         "median_bias": median(online),
+        "abs_median_bias": abs(median(online)),
         "total_error_offline": median(abs(o.offline.point / o.call.prompt - 1) for o in outcomes),
         "total_error": median(abs(o.online.point / o.call.prompt - 1) for o in outcomes),
         "coverage_95_offline": _share(o.call.prompt <= o.offline.q95 for o in outcomes),
@@ -219,6 +226,7 @@ def measure_visible(path: Path) -> dict[str, float]:
         "visible_calls": len(errors),
         "visible_prompt_error": median(map(abs, errors)),
         "visible_prompt_bias": median(errors),
+        "abs_visible_prompt_bias": abs(median(errors)),
         "visible_coverage_95": _share(iter(covered)),
         "byte_bound_violations": violations,
     }
@@ -268,11 +276,12 @@ def print_table(title: str, columns: dict[str, dict[str, float]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     args = parser.parse_args()
     excluded = Counter[str]()
-    calls = list(read_calls(args.data / MAIN, excluded))
+    main, visible = require_data(args.data / MAIN), require_data(args.data / VISIBLE)
+    calls = list(read_calls(main, excluded))
     held_out = [call for call in calls if is_held_out(call.session)]
     outcomes = evaluate(held_out, WEIGHTS["old"])
     result: dict[str, Any] = figures(outcomes)
@@ -280,10 +289,10 @@ def main() -> None:
     per_model = {m: figures([o for o in outcomes if o.call.model == m]) for m in models}
     print(f"{len(calls):,} calls with a known growth; excluded:", dict(excluded))
     print_table("held-out fifth of the sessions", {"all": result, **per_model})
-    result |= measure_visible(args.data / VISIBLE)
+    result |= measure_visible(visible)
     result["milliseconds_per_100_kb"] = milliseconds_per_100_kb(calls)
     print("\nwhole requests visible (tau2: sonnet 4.5, opus 4.6), and speed")
-    for name in list(result)[-6:]:
+    for name in list(result)[-7:]:
         print(f"{name:28}{result[name]:10.4f}")
     if args.json:
         print(json.dumps({**result, "per_model": per_model, "excluded": dict(excluded)}))

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import accumulate
 
 from benchmarks.recorded_calls import Call, Piece
-from farthing.core.prefix import Mark, PrefixView
+from farthing.core.prefix import LIFETIMES, Mark, PrefixView
 from farthing.core.prompt_cache_paths import common_blocks
 from farthing.wire.usage import Usage
 
-__all__ = ["Conversation", "Heads", "SideCalls", "cached_end"]
+__all__ = ["Conversation", "Heads", "Preambles", "SideCalls", "cached_end"]
 
 #: Only the last turn's thinking stays in the prompt of these (API facts 6.4).
 LAST_TURN_THINKING = ("claude-sonnet-4-5", "claude-haiku-4-5")
@@ -47,6 +48,10 @@ class Heads:
         head = self._ends.get((*head_key(call), 0), int(HEAD_RATIO * hidden))
         preamble = self._ends.get((*head_key(call), 1), int(PREAMBLE_RATIO * hidden))
         return min(head, hidden), min(max(head, preamble), hidden)
+
+    def is_measured(self, call: Call) -> bool:
+        """Has a read stopped at this head before?"""
+        return (*head_key(call), 0) in self._ends
 
     def learn(self, call: Call, block: int) -> None:
         if block in {0, 1} and call.usage.cache_read:
@@ -91,11 +96,51 @@ class SideCalls:
         return next((self._rates[key] for key in keys if key in self._rates), 0.0)
 
 
+class Preambles:
+    """Does a new row of a session (behind a compaction, a fork) read the session's preamble?
+
+    Some client versions repeat it byte for byte, others change it and read the head alone. Learned
+    like side calls: per user and version, then the user's last, then everybody's.
+    """
+
+    def __init__(self) -> None:
+        self._rates: dict[tuple[str, ...], float] = {}
+        self._sessions: dict[tuple[str, bool], datetime] = {}
+        self._waiting: dict[str, tuple[int, bool]] = {}
+
+    def key(self, call: Call, head: int, *, is_measured: bool) -> str:
+        """What tells the preamble of this row from others; asked at its first call."""
+        session = (call.row.session_id, call.row.is_subagent)
+        before = self._sessions.get(session)
+        if before is not None and call.began_at - before < LIFETIMES[call.row.ttl]:
+            self._waiting[call.row.id] = head, is_measured
+        return repr(session) if self._rate(call) > 0.5 else repr((session, call.row.id))
+
+    def learn(self, call: Call) -> None:
+        """An answer; the first of a row shows whether more than the head was read."""
+        self._sessions[call.row.session_id, call.row.is_subagent] = call.began_at
+        head, is_measured = self._waiting.pop(call.row.id, (0, False))
+        shared = call.usage.cache_read > 1.02 * head
+        if not call.usage.cache_read or (shared and not is_measured):
+            return  # beyond a guess of where the head ends: it may be the head itself
+        rate = 0.5 * self._rate(call) + 0.5 * shared
+        self._rates.update(dict.fromkeys(self._keys(call), rate))
+
+    def _rate(self, call: Call) -> float:
+        return next((self._rates[key] for key in self._keys(call) if key in self._rates), 1.0)
+
+    def _keys(self, call: Call) -> tuple[tuple[str, ...], ...]:
+        kind = "sub-agent" if call.row.is_subagent else "main"
+        return ((kind, call.row.user, call.row.version), (kind, call.row.user), (kind,))
+
+
 class Conversation:
     """What earlier calls of one row have shown; makes the view of the next."""
 
-    def __init__(self, heads: Heads) -> None:
+    def __init__(self, heads: Heads, preambles: Preambles) -> None:
         self._heads = heads
+        self._preambles = preambles
+        self._preamble_key = ""
         self._rewrites = 0
         self._tail_tokens = 3
         self._digests: Sequence[bytes] = ()
@@ -111,6 +156,9 @@ class Conversation:
             # request shows that in its digests; here only the total does.
             self._rewrites += 1
         head, preamble = self._heads.ends(call)
+        if not self._preamble_key:
+            is_measured = self._heads.is_measured(call)
+            self._preamble_key = self._preambles.key(call, head, is_measured=is_measured)
         end = max(call.usage.prompt - self._tail_tokens, preamble)
         return self._assemble(call, pieces, [head, preamble], end, call.usage.prompt)
 
@@ -133,7 +181,7 @@ class Conversation:
     def _assemble(
         self, call: Call, pieces: Sequence[Piece], hidden: list[int], end: int, total: int
     ) -> PrefixView:
-        digests = _digests(call, pieces, self._rewrites)
+        digests = _digests(call, pieces, self._rewrites, self._preamble_key)
         known = self._positions[2 : common_blocks(self._digests, digests)]
         weights = [piece.weight for piece in pieces[len(known) :]]
         positions = _place(hidden, known, weights, min(call.row.hidden_tokens, end), end)
@@ -198,9 +246,9 @@ def _marked(pieces: Sequence[Piece]) -> list[int]:
     return [0, 1, *(2 + index for index in last_answer[-1:]), 1 + len(pieces)]
 
 
-def _digests(call: Call, pieces: Sequence[Piece], rewrites: int) -> list[bytes]:
+def _digests(call: Call, pieces: Sequence[Piece], rewrites: int, preamble: str) -> list[bytes]:
     head = _digest(b"", repr(head_key(call)).encode())
-    chain = [head, _digest(head, repr((call.row.session_id, call.row.is_subagent)).encode())]
+    chain = [head, _digest(head, preamble.encode())]
     seed = _digest(chain[-1], str(rewrites).encode()) if rewrites else chain[-1]
     for piece in pieces:
         seed = _digest(seed, piece.digest)

@@ -37,6 +37,11 @@ def test_growth_of_calls_never_seen_is_estimated_well_enough(held_out, figure, l
     assert least <= held_out[figure] <= most
 
 
+@pytest.mark.parametrize("figure", ["bias", "bias_offline", "median_bias", "median_bias_offline"])
+def test_a_figure_with_a_sign_has_a_twin_without(held_out, figure):
+    assert held_out[f"abs_{figure}"] == abs(held_out[figure])
+
+
 def test_no_whole_prompt_exceeds_its_bytes(data_dir):
     visible = measure_visible(data_dir / VISIBLE)
 

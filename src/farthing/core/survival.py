@@ -40,6 +40,10 @@ _AGE_EDGES = (1.05, 4.0)
 #: did too, or another one did last.
 Bond = Literal["own", "shared", "foreign"]
 
+#: A head is presumed alive once that is likelier than not. A conversation that nobody else touched
+#: needs more: a wrong guess there is about all of its tokens.
+_PRESUMED: dict[Bond, float] = {"own": 0.6, "shared": 0.5, "foreign": 0.5}
+
 _Key = tuple[str, Bond, Ttl, int]
 
 
@@ -94,8 +98,8 @@ class SurvivalRates:
         return (own.struck + _SHARED_WEIGHT * prior) / (own.struck + own.spared + _SHARED_WEIGHT)
 
     def presumes(self, view: PrefixView, entry: Expired) -> bool:
-        """More likely alive than not?"""
-        return self.probability(view, entry) > 0.5
+        """More likely alive than not? For a whole conversation of its own: clearly so."""
+        return self.probability(view, entry) > _PRESUMED[entry.bond]
 
     def record(self, view: PrefixView, entry: Expired, *, survived: bool) -> None:
         """An answer showed whether it was still there."""
