@@ -34,6 +34,7 @@ from benchmarks.estimator import (
     print_table,
     read_calls,
 )
+from benchmarks.required import DATA, require_data
 from farthing.core.estimate_blocks import read_features
 from farthing.core.estimate_text import CLASSES
 from farthing.core.estimate_weights import SIZE_STEPS, STRUCTURES, Weights, old_weights
@@ -199,7 +200,7 @@ def judge_folds(calls: Sequence[Call]) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--check", action="store_true", help="exit 1 if the module is stale")
     parser.add_argument("--folds", action="store_true", help="cross-validate, write nothing")
     parser.add_argument("--json", action="store_true", help="the folds as JSON, last line")
@@ -207,7 +208,7 @@ def main() -> None:
     if args.check and not (args.data / MAIN).is_file():
         print(f"cannot check {TARGET.name}: no traces in {args.data}; pass --data DIR")
         return
-    calls = list(read_calls(args.data / MAIN, Counter()))
+    calls = list(read_calls(require_data(args.data / MAIN), Counter()))
     if args.folds:
         judged = judge_folds(calls)
         if args.json:

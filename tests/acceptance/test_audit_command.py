@@ -195,3 +195,20 @@ def test_memory_does_not_grow_with_the_folder(tmp_path):
 
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["peak_rss_mb"] - figures["peak_rss_mb_at_20_mb"] < 15
+
+
+def test_other_policies_are_replayed_only_when_asked_for(folder):
+    plain = json.loads(farthing("audit", folder, "--json").stdout)
+    asked = json.loads(farthing("audit", folder, "--policies", "--json").stdout)
+
+    assert plain["policies"] == []
+    assert [each["policy"] for each in asked["policies"]] == ["no-cache", "auto-cache"]
+    assert {each["status"] for each in asked["policies"]} == {"predicted"}
+    assert float(asked["policies"][0]["estimated_usd"]) > 0
+    assert plain["totals"] == asked["totals"]
+
+
+def test_policies_are_replayed_for_the_conversations_since_a_day(folder):
+    asked = farthing("audit", folder, "--policies", "--since", "2199-01-01", "--json")
+
+    assert json.loads(asked.stdout)["policies"] == []

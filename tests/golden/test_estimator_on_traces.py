@@ -48,3 +48,4 @@ def test_no_whole_prompt_exceeds_its_bytes(data_dir):
     assert visible["visible_calls"] > 900
     assert visible["byte_bound_violations"] == 0
     assert visible["visible_prompt_error"] < 0.05
+    assert visible["abs_visible_prompt_bias"] == abs(visible["visible_prompt_bias"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -19,13 +19,23 @@ __all__ = [
     "parse_count",
     "parse_day",
     "parse_gap",
+    "parse_since",
     "require_known",
+    "today_utc",
 ]
 
 _COUNT: Final = re.compile(r"(\d[\d_,]*)(?:\.(\d+))?\s*([kKmM]?)", re.ASCII)
 _GAP: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)", re.ASCII)
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _ZEROS: Final = {"": 0, "k": 3, "m": 6}
+#: beyond these somebody slipped on a key, and arithmetic with times would overflow
+_MOST_TOKENS: Final = 10**12
+_LONGEST_GAP: Final = timedelta(days=366)
+
+
+def today_utc() -> date:
+    """The day it is where prices change: the provider's, not the one on the user's wall."""
+    return datetime.now(UTC).date()
 
 
 def parse_count(text: str) -> int:
@@ -37,7 +47,10 @@ def parse_count(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a whole number of tokens; write 200000, 200_000, 200k or 1.5M"
         )
-    return int(re.sub("[_,]", "", found[1]) + fraction.ljust(zeros, "0"))
+    digits = re.sub("[_,]", "", found[1]) + fraction.ljust(zeros, "0")
+    if len(digits.lstrip("0")) > len(str(_MOST_TOKENS)) or int(digits) > _MOST_TOKENS:
+        raise argparse.ArgumentTypeError(f"{text!r} is too many; at most {_MOST_TOKENS:,} count")
+    return int(digits)
 
 
 def parse_day(text: str) -> date:
@@ -49,11 +62,27 @@ def parse_day(text: str) -> date:
 
 
 def parse_gap(text: str) -> timedelta:
-    """A time between two things: ``30s``, ``7m``, ``1.5h`` or ``2d``."""
+    """A time between two things: ``5s``, ``7m``, ``1.5h`` or ``2d``."""
     found = _GAP.fullmatch(text.strip())
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time span; write 30s, 7m, 1.5h or 2d")
-    return timedelta(seconds=float(found[1]) * _SECONDS[found[2]])
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time span; write 5s, 7m, 1.5h or 2d")
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    if seconds > _LONGEST_GAP.total_seconds():
+        raise argparse.ArgumentTypeError(f"{text!r} is too long; at most {_LONGEST_GAP.days}d")
+    return timedelta(seconds=seconds)
+
+
+def parse_since(text: str) -> date:
+    """A day, or a number of days before today (UTC)."""
+    number = text.removesuffix("d")
+    if text != number and number.isascii() and number.isdigit() and len(number) <= 5:
+        return today_utc() - timedelta(days=int(number))
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a day; write it as 2026-11-01, or 30d for the last thirty days"
+        ) from None
 
 
 def default_price_file() -> Path:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from farthing.cli.arguments import load_catalog
+from farthing.cli.arguments import load_catalog, parse_since
 from farthing.cli.progress import ProgressBar
 from farthing.errors import ConfigError, TraceError
+from farthing.pricing import Catalog, parse_usd
 from farthing.reports.audit_text import render_audit
-from farthing.traces.audit import DIMENSIONS, Audit, build_document
+from farthing.traces.audit import DIMENSIONS, Audit, PolicyOutcome, build_document
 from farthing.traces.claude_code import default_folders
+from farthing.traces.format import Conversation
 from farthing.traces.importing import Import, import_paths
+from farthing.traces.instants import parse_instant, utc_day
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
@@ -27,6 +30,7 @@ Report what recorded sessions cost, why, and what to change first.
   farthing audit                            the transcripts of Claude Code on this machine
   farthing audit spend.jsonl trace.jsonl.gz LiteLLM spend logs, traces, folders, in any mix
   farthing audit --since 30d --by project   one dimension in full
+  farthing audit --policies                 also what other cache policies would have cost
   farthing audit --html report.html         a page with charts, for people who were not there
 
 Reads files only; nothing is sent anywhere. Token counts are those of the files; dollars are
@@ -39,9 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "paths", nargs="*", type=Path, metavar="PATH", help="files or folders; default: Claude Code"
     )
-    add("--since", type=_parse_since, metavar="DAY", help="calls from this day on: 2026-11-01, 30d")
+    add("--since", type=parse_since, metavar="DAY", help="calls from this day on: 2026-11-01, 30d")
     add("--by", choices=DIMENSIONS, help="list one dimension in full")
     add("--prices", type=Path, metavar="FILE", help="a TOML file of prices that come before ours")
+    add(
+        "--policies",
+        action="store_true",
+        help="also replay the calls under other prompt-cache policies; keeps them in memory",
+    )
     add("--json", action="store_true", help="print everything as one JSON document")
     add("--html", type=Path, metavar="FILE", help="also write a self-contained page with charts")
 
@@ -71,13 +80,47 @@ def _paths(given: list[Path]) -> list[Path]:
 
 
 def _audit(paths: list[Path], args: argparse.Namespace) -> dict[str, Any]:
-    audit = Audit(load_catalog(args.prices), since=args.since)
+    catalog = load_catalog(args.prices)
+    audit = Audit(catalog, since=args.since)
     imported = Import()
+    kept: list[Conversation] = []
     with ProgressBar("reading") as bar:
         for conversation in import_paths(paths, imported):
             audit.add(conversation)
+            if args.policies and _is_since(conversation, args.since):
+                kept.append(conversation)
             bar.update(imported.bytes_read, imported.bytes_total)
-    return build_document(audit, imported)
+    return build_document(audit, imported, _outcomes(kept, catalog) if kept else ())
+
+
+def _is_since(conversation: Conversation, since: date | None) -> bool:
+    """A conversation is replayed whole: its first call decides."""
+    started = utc_day(parse_instant(conversation.started_at))
+    return since is None or (started is not None and started >= since)
+
+
+def _outcomes(conversations: list[Conversation], catalog: Catalog) -> list[PolicyOutcome]:
+    from farthing.lab.replay import (  # noqa: PLC0415 -- the lab is loaded only where asked for
+        BASELINE,
+        POLICIES,
+        Options,
+        find_policy,
+        replay,
+    )
+
+    policies = [find_policy(name) for name in POLICIES]
+    with ProgressBar("replaying") as bar:
+        document = replay(conversations, policies, catalog, options=Options(), progress=bar.update)
+    cost = {
+        bill["policy"]: parse_usd(bill["cost_usd"]["total"])
+        for bill in document["policies"]
+        if bill["cost_usd"]
+    }
+    return [
+        PolicyOutcome(policy=name, estimated_pico=amount, recorded_pico=cost[BASELINE])
+        for name, amount in cost.items()
+        if name != BASELINE and BASELINE in cost
+    ]
 
 
 def _write_html(path: Path, document: dict[str, Any]) -> None:
@@ -87,16 +130,3 @@ def _write_html(path: Path, document: dict[str, Any]) -> None:
         path.write_text(render_page(document), encoding="utf-8")
     except OSError as error:
         raise TraceError(f"cannot write the page {str(path)!r}: {error.strerror}") from error
-
-
-def _parse_since(text: str) -> date:
-    """A day, or a number of days before today (UTC)."""
-    number = text.removesuffix("d")
-    if text != number and number.isascii() and number.isdigit() and len(number) <= 5:
-        return datetime.now(UTC).date() - timedelta(days=int(number))
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a day; write it as 2026-11-01, or 30d for the last thirty days"
-        ) from None

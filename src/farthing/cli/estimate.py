@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-from farthing.cli.arguments import load_catalog, parse_count, parse_day, parse_gap
-from farthing.cli.main import did_you_mean
+from farthing.cli.arguments import (
+    load_catalog,
+    parse_count,
+    parse_day,
+    parse_gap,
+    require_known,
+    today_utc,
+)
+from farthing.cli.estimate_rows import (
+    PricedModel,
+    Row,
+    notes_on,
+    notes_on_cheaper,
+    rows_of,
+    short_name,
+)
 from farthing.cli.table import bold, render_table
-from farthing.core.workload import CachePolicy, Workload, simulate
-from farthing.errors import ConfigError, UnpricedModelError
-from farthing.pricing import Catalog, Cost, RateCard, dump_usd, price, show_usd
+from farthing.core.workload import Workload
+from farthing.errors import ConfigError
+from farthing.pricing import Catalog, RateCard, dump_usd, show_usd
 from farthing.wire.models import ModelTraits
-from farthing.wire.usage import Usage
 
-__all__ = ["DESCRIPTION", "HELP", "Row", "add_arguments", "run"]
+__all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
 HELP: Final = "Estimate what a conversation of your shape costs, cached and not"
 
@@ -38,27 +49,6 @@ provider's prompt cache; no call is made."""
 
 _MOST_TURNS: Final = 10_000
 _TIERS: Final = ("haiku", "sonnet", "opus", "fable")
-_LABELS: Final[dict[CachePolicy, str]] = {
-    "none": "no cache",
-    "prefix_5m": "mark on the prefix, 5m",
-    "rolling_5m": "rolling mark, 5m",
-    "rolling_1h": "rolling mark, 1h",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One way to run the conversation, and its bill."""
-
-    label: str
-    model: str
-    usage: Usage
-    cost: Cost
-
-    @property
-    def input_cost(self) -> int:
-        """What the prompts cost, in 10⁻¹² USD."""
-        return self.cost.total - self.cost.output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,12 +74,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate the conversation under each policy and print the bills."""
-    on = args.on or date.today()
+    on = args.on or today_utc()
     catalog = load_catalog(args.prices)
     card, traits = _model(catalog, args.model, on)
     workload = _workload(args)
-    rows = _rows(workload, (card, traits), _cheaper(catalog, card.model, on), batch=args.batch)
-    notes = _notes(workload, traits, rows)
+    cheaper = _cheaper(catalog, card.model, on)
+    rows = rows_of(workload, (card, traits), cheaper, batch=args.batch)
+    notes = notes_on(workload, traits, rows)
+    if cheaper is not None:
+        notes += notes_on_cheaper(workload, cheaper[1])
     if args.json:
         print(json.dumps(_as_json(rows, notes)))
         return 0
@@ -99,15 +92,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _model(catalog: Catalog, name: str, on: date) -> tuple[RateCard, ModelTraits]:
-    traits = catalog.traits(name)
-    if traits is None:
-        raise UnpricedModelError(
-            f"unknown model {name!r}{did_you_mean(name, catalog.names)} "
-            "`farthing price --list` shows all",
-            model=name,
-        )
-    return catalog.require(name, on=on), traits
+def _model(catalog: Catalog, name: str, on: date) -> PricedModel:
+    card = require_known(catalog, name, on=on)
+    return card, catalog.traits(name) or ModelTraits(id=card.model)
 
 
 def _workload(args: argparse.Namespace) -> Workload:
@@ -124,7 +111,7 @@ def _workload(args: argparse.Namespace) -> Workload:
     )
 
 
-def _cheaper(catalog: Catalog, model: str, on: date) -> tuple[RateCard, ModelTraits] | None:
+def _cheaper(catalog: Catalog, model: str, on: date) -> PricedModel | None:
     """The newest model one tier down that counts tokens alike and is still sold."""
     tier = next((index for index, name in enumerate(_TIERS) if name in model), 0)
     own = catalog.traits(model)
@@ -139,77 +126,6 @@ def _cheaper(catalog: Catalog, model: str, on: date) -> tuple[RateCard, ModelTra
     return max(found, key=lambda each: each[0])[1:] if found else None
 
 
-# -- bills ----------------------------------------------------------------------------------------
-
-
-def _rows(
-    workload: Workload,
-    own: tuple[RateCard, ModelTraits],
-    cheaper: tuple[RateCard, ModelTraits] | None,
-    *,
-    batch: bool,
-) -> list[Row]:
-    rows = [_row(workload, label, policy, own, batch) for policy, label in _LABELS.items()]
-    if not batch and own[0].batch is not None:
-        rows.append(_row(workload, "batch, no cache", "none", own, batch=True))
-    if cheaper is not None:
-        label = f"rolling, 5m, {_short(cheaper[0].model)}"
-        rows.append(_row(workload, label, "rolling_5m", cheaper, batch))
-    return rows
-
-
-def _row(
-    workload: Workload,
-    label: str,
-    policy: CachePolicy,
-    model: tuple[RateCard, ModelTraits],
-    batch: bool,  # noqa: FBT001 -- the last of what a row depends on
-) -> Row:
-    card, traits = model
-    usage, cost = Usage(), Cost()
-    minimum = traits.min_cacheable_tokens
-    for turn in simulate(workload, policy, model=card.model, min_cacheable_tokens=minimum):
-        cost += price(turn, card, batch=batch)
-        usage = _sum(usage, turn)
-    return Row(label=label, model=card.model, usage=usage, cost=cost)
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        uncached=one.uncached + other.uncached,
-        cache_write_5m=one.cache_write_5m + other.cache_write_5m,
-        cache_write_1h=one.cache_write_1h + other.cache_write_1h,
-        cache_read=one.cache_read + other.cache_read,
-        output=one.output + other.output,
-    )
-
-
-def _notes(workload: Workload, traits: ModelTraits, rows: list[Row]) -> list[str]:
-    """What to know before reading the figures; what hurts most comes first."""
-    minimum, name = traits.min_cacheable_tokens, _short(traits.id)
-    longest = workload.prefix_tokens + (workload.turns - 1) * workload.grow_tokens
-    notes = []
-    if longest < minimum:
-        notes.append(
-            f"too short to cache: {name} caches nothing below {minimum:,} tokens, "
-            f"the longest prompt here has {longest:,}"
-        )
-    elif workload.prefix_tokens < minimum:
-        notes.append(
-            f"prefix too short to cache: {name} caches nothing below {minimum:,} tokens; "
-            "only later turns are long enough"
-        )
-    if longest > traits.context_tokens:
-        notes.append(
-            f"the last prompt, {longest:,} tokens, does not fit {name}'s context of "
-            f"{traits.context_tokens:,}: the API would refuse it"
-        )
-    naive, rolling = rows[0], rows[2]
-    if rolling.cost.total > naive.cost.total:
-        notes.append("every 5m entry expires before the next turn: each write is paid for nothing")
-    return notes
-
-
 # -- printing -------------------------------------------------------------------------------------
 
 
@@ -217,7 +133,7 @@ def _print(workload: Workload, rows: list[Row], notes: list[str], *, batch: bool
     for note in notes:
         print(bold(note, sys.stdout))
     shape = (
-        f"{_short(rows[0].model)}: {workload.turns:,} turns, one every {_span(workload.gap)}, "
+        f"{short_name(rows[0].model)}: {workload.turns:,} turns, one every {_span(workload.gap)}, "
         f"prefix {workload.prefix_tokens:,} + {workload.grow_tokens:,} a turn, "
         f"{workload.output_tokens:,} out{', as a batch' if batch else ''}"
     )
@@ -238,13 +154,9 @@ def _print(workload: Workload, rows: list[Row], notes: list[str], *, batch: bool
 
 
 def _change(cost: int, naive: int) -> str:
-    ratio = cost / naive - 1
-    return "–" if cost == naive else f"{ratio:+.1%}".replace("-", "−")
-
-
-def _short(model: str) -> str:
-    """The id without the date that older ids carry."""
-    return re.sub(r"-\d{8}$", "", model)
+    if cost == naive or not naive:
+        return "–"
+    return f"{cost / naive - 1:+.1%}".replace("-", "−")
 
 
 def _span(gap: timedelta) -> str:
@@ -270,7 +182,7 @@ def _as_json(rows: list[Row], notes: list[str]) -> dict[str, object]:
                 "output_tokens": row.usage.output,
                 "input_usd": dump_usd(row.input_cost),
                 "total_usd": dump_usd(row.cost.total),
-                "ratio_to_no_cache": row.cost.total / naive,
+                "ratio_to_no_cache": row.cost.total / naive if naive else None,
             }
             for row in rows
         ],

@@ -22,10 +22,16 @@ __all__ = ["COMMANDS", "CommandParser", "did_you_mean", "main"]
 #: name → module with ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``
 COMMANDS: Final[dict[str, str]] = {
     "audit": "farthing.cli.audit",
+    "config": "farthing.cli.config",
     "demo": "farthing.cli.demo",
+    "emulate": "farthing.cli.emulate",
     "estimate": "farthing.cli.estimate",
     "import": "farthing.cli.import_",
+    "ledger": "farthing.cli.ledger",
+    "predict": "farthing.cli.predict",
     "price": "farthing.cli.price",
+    "replay": "farthing.cli.replay",
+    "serve": "farthing.cli.serve",
     "trace": "farthing.cli.trace",
 }
 
@@ -45,6 +51,10 @@ class CommandParser(argparse.ArgumentParser):
         if unknown:
             self._refuse(unknown[0])
         return args
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, not after the whole usage; exit with 2."""
+        self.exit(2, f"{self.prog}: {message}\nTry `{self.prog} --help`.\n")
 
     def _refuse(self, word: str) -> NoReturn:
         known = [option for action in self._actions for option in action.option_strings]
@@ -85,7 +95,7 @@ def _dispatch(words: list[str]) -> int:
         return _dispatch([*rest[:1], "--help"])
     if name not in COMMANDS:
         raise ConfigError(
-            f"unknown command {name!r}{did_you_mean(name, COMMANDS)} `farthing --help` lists them"
+            f"unknown command {name!r}{did_you_mean(name, COMMANDS)}\n`farthing --help` lists them"
         )
     module = _module(name)
     parser = CommandParser(

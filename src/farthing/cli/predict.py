@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from farthing.cli.arguments import load_catalog, parse_day, parse_gap, require_known
+from farthing.cli.arguments import load_catalog, parse_day, parse_gap, require_known, today_utc
 from farthing.cli.predict_report import Prediction, prediction_as_json, prediction_as_text
 from farthing.core.estimate import BlockMemo
 from farthing.core.hazard import ExpectedCost
@@ -41,6 +41,9 @@ Predict what a request reads from the prompt cache, writes, and costs; and why n
 
 Without --after the cache is cold. Token counts are estimates, output is not counted."""
 
+#: Only the time between requests matters to the cache; the day of the call decides the price.
+_CLOCK_START: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
 #: The first byte of the request before; only its order matters, unless the gap is shorter still.
 _FIRST_BYTE_AFTER: Final = timedelta(seconds=1)
 
@@ -66,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Predict, print."""
     if args.gap is not None and args.after is None:
         raise ConfigError("--gap is the time since --after FILE, which is missing")
-    on = args.on or datetime.now(tz=UTC).date()
+    on = args.on or today_utc()
     prediction = _predict(args, load_catalog(args.prices), on)
     print(prediction_as_json(prediction) if args.json else prediction_as_text(prediction))
     return 0
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _predict(args: argparse.Namespace, catalog: Catalog, on: date) -> Prediction:
     cache, memo = PromptCache(), BlockMemo()
-    now = datetime.combine(on, time(12), tzinfo=UTC)
+    now = _CLOCK_START
     before: Request | None = None
     if args.after is not None:
         before = _load(args.after)
@@ -118,7 +121,10 @@ def _load(path: Path, *, after: Request | None = None) -> Request:
         body = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    request = Request.parse(body, after=after)
+    try:
+        request = Request.parse(body, after=after)
+    except RequestError as error:
+        raise RequestError(f"{str(path)!r}: {error}") from error
     if b'"continue"' in (request.field("thread") or b""):
         raise RequestError(
             f"{str(path)!r} continues a message thread and holds only the new messages; "

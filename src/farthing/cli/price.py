@@ -15,6 +15,7 @@ from farthing.cli.arguments import (
     parse_count,
     parse_day,
     require_known,
+    today_utc,
 )
 from farthing.cli.price_bill import Question, ask, bill_as_json, print_bill
 from farthing.cli.price_breakeven import break_even_as_json, print_break_even
@@ -36,6 +37,14 @@ Price usage on a model, find when caching pays, list the rate cards.
 
 PROMPT is all input: tokens read from the prompt cache (--cached), tokens written
 to it (--write) and the rest, sent at the plain rate. Numbers may be 200k or 1.5M."""
+
+
+#: options that describe usage; a TTL alone means that all is written, and needs the prompt
+_BILL: Final = (
+    *("prompt", "cached", "write", "ttl", "output", "searches"),
+    *("batch", "geo", "fast"),
+)
+_COUNTS_AND_TTL: Final = {f"--{name}" for name in _BILL[:6]}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +80,7 @@ def _add_usage(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer the question that the arguments ask."""
-    today = args.on or date.today()
+    today = args.on or today_utc()
     _refuse_mixtures(args)
     if args.refresh:
         from farthing.cli.price_refresh import refresh  # noqa: PLC0415 -- needs an optional extra
@@ -87,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"warning: {notice.text}", file=sys.stderr)
     if args.break_even:
         return _break_even(args, catalog, card)
-    if _asks_for_a_bill(args):
+    if _options_of_a_bill(args):
         return _bill(args, catalog, card, today)
     print(cards_as_json(catalog, model=card.model) if args.json else print_card(card, catalog))
     return 0
@@ -104,13 +113,30 @@ def _refuse_mixtures(args: argparse.Namespace) -> None:
         raise ConfigError(f"{option} is about all models; leave out {args.model!r}")
     if args.prefix is not None and not args.break_even:
         raise ConfigError("--prefix belongs to --break-even; tokens of a bill are --prompt")
+    _refuse_stray(args, _options_of_a_bill(args))
 
 
-def _asks_for_a_bill(args: argparse.Namespace) -> bool:
-    counts = (args.prompt, args.cached, args.write, args.output, args.searches)
-    return any(count is not None for count in counts) or bool(
-        args.batch or args.geo or args.fast or args.ttl
-    )
+def _refuse_stray(args: argparse.Namespace, given: list[str]) -> None:
+    """Refuse options of a bill where none is asked for, or that alone do not ask for one."""
+    if args.list or args.refresh:
+        option, others = ("--list", [args.refresh]) if args.list else ("--refresh", [])
+        if given or args.break_even or any(others):
+            stray = [*given, *(["--break-even"] if args.break_even else [])] or ["--refresh"]
+            raise ConfigError(f"{option} goes alone; leave out {', '.join(stray)}")
+    elif args.break_even:
+        stray = [option for option in given if option != "--prompt" or args.prefix is not None]
+        if stray:
+            raise ConfigError(f"--break-even needs --prefix only; leave out {', '.join(stray)}")
+    elif given and not _COUNTS_AND_TTL & set(given):
+        raise ConfigError(
+            f"{', '.join(given)} says how tokens were served, but not how many; "
+            "add --prompt or --output"
+        )
+
+
+def _options_of_a_bill(args: argparse.Namespace) -> list[str]:
+    values = {f"--{name}": getattr(args, name) for name in _BILL}
+    return [name for name, value in values.items() if value is not None and value is not False]
 
 
 def _bill(args: argparse.Namespace, catalog: Catalog, card: RateCard, on: date) -> int:

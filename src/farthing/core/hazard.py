@@ -16,7 +16,7 @@ from typing import Self
 
 from farthing.core.prefix import PrefixView
 from farthing.core.prompt_cache_forecast import Forecast
-from farthing.core.prompt_cache_learning import Correction
+from farthing.core.prompt_cache_learning import CacheCorrection
 from farthing.core.survival import Rate, SurvivalRates
 from farthing.pricing import Rates
 
@@ -96,7 +96,7 @@ class BreakHazard:
         """For an entry that was touched this long ago."""
         return self._rates[sum(gap >= edge for edge in _GAP_EDGES)]
 
-    def record(self, forecast: Forecast, correction: Correction, began_at: datetime) -> None:
+    def record(self, forecast: Forecast, correction: CacheCorrection, began_at: datetime) -> None:
         """Learn from the answer to a request that should have read something."""
         hit = forecast.hit
         if correction.kind == "several_passes" or hit is None or hit.is_presumed:

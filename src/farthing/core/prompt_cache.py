@@ -24,7 +24,7 @@ from datetime import datetime
 from farthing.core.hazard import FULL_RATIO, BreakHazard, ExpectedUsage, expect
 from farthing.core.prefix import PrefixView
 from farthing.core.prompt_cache_forecast import Forecast, Hit, bill
-from farthing.core.prompt_cache_learning import Correction, correct
+from farthing.core.prompt_cache_learning import CacheCorrection, correct
 from farthing.core.prompt_cache_lookup import anchored, explain, find
 from farthing.core.prompt_cache_paths import RecentPaths
 from farthing.core.prompt_cache_store import EntryStore, written
@@ -82,11 +82,11 @@ class PromptCache:
         began_at: datetime,
         first_byte_at: datetime,
         usage: Usage | None = None,
-    ) -> Correction | None:
+    ) -> CacheCorrection | None:
         """The answer to a request that began with ``forecast``; None if it left no usage.
 
         The first byte publishes the writes. A usage that disagrees corrects the entries of this
-        path: see ``Correction``.
+        path: see ``CacheCorrection``.
         """
         for index in forecast.writes:
             entry = self._store.shelf(view).entries.get(view.digests[index])
@@ -101,7 +101,9 @@ class PromptCache:
         self._learn_survival(view, forecast, correction)
         return correction
 
-    def _learn_survival(self, view: PrefixView, forecast: Forecast, correction: Correction) -> None:
+    def _learn_survival(
+        self, view: PrefixView, forecast: Forecast, correction: CacheCorrection
+    ) -> None:
         """Each expired entry this request tested was there iff the read went that far."""
         if correction.kind in ("not_cached", "several_passes"):
             return

@@ -21,7 +21,7 @@ from farthing.core.prompt_cache_lookup import tested_blocks
 from farthing.core.prompt_cache_store import EntryStore, HiddenWrite, written
 from farthing.wire.usage import Usage
 
-__all__ = ["Correction", "CorrectionKind", "correct"]
+__all__ = ["CacheCorrection", "CorrectionKind", "correct"]
 
 CorrectionKind = Literal["confirmed", "read_more", "read_less", "not_cached", "several_passes"]
 
@@ -38,7 +38,7 @@ _SEVERAL_PASSES_RATIO = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Correction:
+class CacheCorrection:
     """How the answer's reads compare with the forecast."""
 
     kind: CorrectionKind
@@ -56,11 +56,11 @@ def correct(
     *,
     began_at: datetime,
     first_byte_at: datetime,
-) -> Correction:
+) -> CacheCorrection:
     """Book what ``usage`` says about the path of ``view``; say how it differed."""
     learner = _Learner(store, view, forecast, began_at, first_byte_at)
     kind, block = learner.learn(usage)
-    return Correction(
+    return CacheCorrection(
         kind=kind,
         predicted_tokens=forecast.usage.cache_read,
         read_tokens=usage.cache_read,

@@ -19,11 +19,11 @@ from farthing.core.prompt_cache_paths import RecentPaths
 from farthing.core.prompt_cache_store import Entry, Shelf
 from farthing.core.survival import Bond, Expired, SurvivalRates
 
-__all__ = ["Finding", "anchored", "explain", "find", "tested_blocks"]
+__all__ = ["LookupResult", "anchored", "explain", "find", "tested_blocks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class LookupResult:
     """The outcome of a lookup."""
 
     hit: Hit | None = None
@@ -39,7 +39,7 @@ def tested_blocks(view: PrefixView) -> Iterator[int]:
         yield from range(mark.index, max(-1, mark.index - LOOKBACK), -1)
 
 
-def find(view: PrefixView, shelf: Shelf, survival: SurvivalRates, now: datetime) -> Finding:
+def find(view: PrefixView, shelf: Shelf, survival: SurvivalRates, now: datetime) -> LookupResult:
     """The first live entry in the provider's order, or the first presumed alive."""
     unreadable: tuple[int, Entry] | None = None
     expired: dict[Bond, Expired] = {}
@@ -58,7 +58,7 @@ def find(view: PrefixView, shelf: Shelf, survival: SurvivalRates, now: datetime)
                 hit = replace(_hit(view, index, entry, now), is_presumed=True)
                 break
         unreadable = unreadable or (index, entry)
-    return Finding(hit=hit, unreadable=unreadable, expired=tuple(expired.values()))
+    return LookupResult(hit=hit, unreadable=unreadable, expired=tuple(expired.values()))
 
 
 def _expired(view: PrefixView, index: int, entry: Entry, now: datetime) -> Expired:
@@ -85,7 +85,7 @@ def _hit(view: PrefixView, index: int, entry: Entry, now: datetime) -> Hit:
 
 
 def explain(
-    view: PrefixView, finding: Finding, shelf: Shelf, paths: RecentPaths, now: datetime
+    view: PrefixView, finding: LookupResult, shelf: Shelf, paths: RecentPaths, now: datetime
 ) -> Shortfall:
     """Why no more is read than was found; checks go from the certain to the likely."""
     if not view.marks:

@@ -13,7 +13,7 @@ never shadows the newer card of a newer farthing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cache
 
@@ -109,21 +109,15 @@ class Catalog:
     def with_overrides(self, overrides: Overrides) -> Catalog:
         """This catalogue with a price file's cards and aliases added.
 
-        A card with the id of a known one of its kind takes its place.
+        A card with the id of a known one of its kind takes its place. An alias may be pointed
+        elsewhere; a model id always means that model.
         """
-        new = {card.model: card.model for card in (*overrides.listed, *overrides.operated)}
-        names = {**self.names, **new}
-        for alias, model in overrides.aliases.items():
-            if model not in names:
-                raise ConfigError(
-                    f"alias {alias!r} names {model!r}, which is no model here; give it a card first"
-                )
-            names[alias] = names[model]
+        names = _named(self.names, overrides)
         return Catalog(
             models=self.models,
             names=names,
-            listed=_merged(self.listed, overrides.listed),
-            operated=_merged(self.operated, overrides.operated),
+            listed=_merged(self.listed, _canonical(overrides.listed, names)),
+            operated=_merged(self.operated, _canonical(overrides.operated, names)),
         )
 
     def _model(self, name: str) -> Model | None:
@@ -143,6 +137,31 @@ def _utc_day(on: date) -> date:
 def _newest(cards: tuple[RateCard, ...], day: date) -> RateCard | None:
     in_force = [card for card in cards if card.valid_from <= day]
     return in_force[-1] if in_force else None
+
+
+def _named(known: Mapping[str, str], overrides: Overrides) -> dict[str, str]:
+    """The names known, with the models and aliases of a price file."""
+    names = dict(known)
+    for card in (*overrides.listed, *overrides.operated):
+        if card.model not in overrides.aliases:
+            names.setdefault(card.model, card.model)
+    for alias, model in overrides.aliases.items():
+        if model not in names:
+            raise ConfigError(
+                f"alias {alias!r} names {model!r}, which is no model here; give it a card first"
+            )
+        if names.get(alias) == alias != names[model]:
+            raise ConfigError(
+                f"alias {alias!r} is a model of its own and cannot stand for {model!r}; "
+                "to change its price, give it a card"
+            )
+        names[alias] = names[model]
+    return names
+
+
+def _canonical(cards: Iterable[RateCard], names: Mapping[str, str]) -> tuple[RateCard, ...]:
+    """The cards under model ids: a card that names a model by an alias means that very model."""
+    return tuple(replace(card, model=names[card.model]) for card in cards)
 
 
 def _merged(

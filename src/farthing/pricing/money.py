@@ -8,8 +8,10 @@ Why this unit: the cheapest price in use is one cached token of Haiku 5.5 in a b
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from operator import attrgetter
 from typing import Final, NewType
 
 __all__ = [
@@ -81,7 +83,7 @@ class Cost:
     server_tools: int = 0
 
     def __post_init__(self) -> None:
-        for name, amount in self.components:
+        for name, amount in zip(_COMPONENTS, _amounts_of(self), strict=True):
             if not isinstance(amount, int) or amount < 0:
                 raise ValueError(
                     f"a cost is a whole number ≥ 0 of 10⁻¹² USD, not {name}={amount!r}"
@@ -90,12 +92,12 @@ class Cost:
     @property
     def components(self) -> tuple[tuple[str, int], ...]:
         """Name and amount of each component, in the order of a bill."""
-        return tuple((part.name, getattr(self, part.name)) for part in fields(self))
+        return tuple(zip(_COMPONENTS, _amounts_of(self), strict=True))
 
     @property
     def total(self) -> PicoUsd:
         """The sum, in 10⁻¹² USD."""
-        return PicoUsd(sum(amount for _, amount in self.components))
+        return PicoUsd(sum(_amounts_of(self)))
 
     @property
     def usd(self) -> Decimal:
@@ -124,3 +126,9 @@ class Cost:
         if "total" in bill and parse_usd(bill["total"]) != cost.total:
             raise ValueError(f"total {bill['total']!r} is not the sum of its parts, {cost}")
         return cost
+
+
+#: the names of the components in the order of a bill, and all their amounts at once: a cost is made
+#: and summed on the way of each call
+_COMPONENTS: Final = tuple(part.name for part in fields(Cost))
+_amounts_of: Final[Callable[[Cost], tuple[int, ...]]] = attrgetter(*_COMPONENTS)

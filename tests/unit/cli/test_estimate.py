@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +65,71 @@ def test_six_minutes_between_requests_make_five_minute_writes_dearer(
     assert found["rolling mark, 1h"]["ratio_to_no_cache"] < 0.3
 
 
+EXPIRES = "every 5m entry expires before the next turn"
+
+
+@pytest.mark.parametrize(
+    ("line", "is_said"),
+    [
+        ("--turns 10 --gap 299s", False),
+        ("--turns 10 --gap 5m", True),
+        ("--turns 1 --gap 5m", False),
+        ("--turns 2 --gap 5m", True),
+        ("--turns 10 --gap 30s", False),
+    ],
+)
+def test_that_every_entry_expires_is_said_only_where_it_does(
+    capsys: pytest.CaptureFixture[str], line: str, is_said: bool
+):
+    assert (EXPIRES in estimate(capsys, f"--prefix 2000 {line} {SONNET}")[1]) is is_said
+
+
+def test_a_write_of_a_prompt_long_enough_at_last_has_not_expired(
+    capsys: pytest.CaptureFixture[str],
+):
+    line = f"--prefix 1000 --turns 2 --grow 100 --gap 30s {SONNET}"
+
+    assert (
+        rows(capsys, line)["rolling mark, 5m"]["total_usd"]
+        > rows(capsys, line)["no cache"]["total_usd"]
+    )
+    assert EXPIRES not in estimate(capsys, line)[1]
+
+
+@pytest.mark.parametrize(("prefix", "is_said"), [(4_095, True), (4_096, False)])
+def test_that_the_cheaper_tier_caches_nothing_so_short_is_said(
+    capsys: pytest.CaptureFixture[str], prefix: int, is_said: bool
+):
+    note = "rolling, 5m, claude-haiku-4-5: too short to cache on claude-haiku-4-5 (4,096)"
+
+    assert (note in estimate(capsys, f"--prefix {prefix} --turns 3 {SONNET}")[1]) is is_said
+
+
+def own_prices(tmp_path: Path, rate: str) -> str:
+    path = tmp_path / "prices.toml"
+    path.write_text(
+        f'[[card]]\nmodel = "my-model"\nvalid_from = 2026-01-01\nbands = [{{ uncached = {rate}, '
+        f"cache_write_5m = {rate}, cache_write_1h = {rate}, cache_read = 0, output = {rate} }}]\n"
+    )
+    return f"--model my-model --on 2026-11-20 --prices {path}"
+
+
+def test_a_model_of_a_price_file_is_estimated(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    found = rows(capsys, f"--prefix 4000 --turns 2 {own_prices(tmp_path, '1')}")
+
+    assert found["no cache"]["total_usd"] == "0.008"
+    assert found["rolling mark, 5m"]["total_usd"] == "0.004"
+
+
+def test_a_model_that_costs_nothing_is_estimated_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    line = f"--prefix 4000 --turns 2 {own_prices(tmp_path, '0')}"
+
+    assert {row["ratio_to_no_cache"] for row in rows(capsys, line).values()} == {None}
+    assert estimate(capsys, line)[0] == 0
+
+
 def test_the_cheaper_tier_counts_tokens_alike_and_is_still_sold(capsys: pytest.CaptureFixture[str]):
     for model, cheaper in (
         ("claude-sonnet-4-6", "claude-haiku-4-5-20251001"),
@@ -119,7 +185,7 @@ def test_a_gap_without_a_unit_shows_how_to_write_one(capsys: pytest.CaptureFixtu
         estimate(capsys, f"--prefix 1 --turns 2 --gap={gap.replace(' ', '')} {SONNET}")
 
     assert caught.value.code == 2
-    assert "write 30s, 7m, 1.5h or 2d" in capsys.readouterr().err
+    assert "write 5s, 7m, 1.5h or 2d" in capsys.readouterr().err
 
 
 def test_a_deprecated_model_is_estimated_with_a_warning(capsys: pytest.CaptureFixture[str]):

@@ -149,6 +149,22 @@ def test_what_cannot_be_predicted_says_who_must_act(predict, request_body, optio
     assert message in err
 
 
+def test_the_last_day_there_is_can_be_priced_after_any_gap(predict):
+    day = ["--on", "9999-12-31", "--gap", "366d", "--json"]
+
+    assert found(predict(body(turns=2), *day, after=body()))["why"]["code"] == "expired"
+
+
+@pytest.mark.parametrize("given", ["request", "after"])
+def test_a_file_that_is_no_json_is_named(given, tmp_path, capsys):
+    paths = {name: tmp_path / f"{name}.json" for name in ("request", "after")}
+    for name, path in paths.items():
+        path.write_text("no json" if name == given else json.dumps(body()))
+
+    assert main(["predict", str(paths["request"]), "--after", str(paths["after"])]) == 2
+    assert f"{str(paths[given])!r}: expected an object in JSON" in capsys.readouterr().err
+
+
 def test_a_file_that_is_not_there_is_the_callers_to_fix(capsys):
     assert main(["predict", "no-such-file.json"]) == 2
     assert "cannot read 'no-such-file.json'" in capsys.readouterr().err

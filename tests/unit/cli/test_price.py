@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -138,6 +140,20 @@ def test_warnings_are_in_the_json_too(capsys):
         (["claude-opus-5-5", "--list"], "--list is about all models; leave out"),
         (["claude-opus-5-5", "--refresh"], "--refresh is about all models; leave out"),
         (["claude-opus-5-5", "--prefix", "5"], "--prefix belongs to --break-even"),
+        (["--list", "--prompt", "4"], "--list goes alone; leave out --prompt"),
+        (["--list", "--refresh"], "--list goes alone; leave out --refresh"),
+        (["--list", "--break-even"], "--list goes alone; leave out --break-even"),
+        (["--refresh", "--batch"], "--refresh goes alone; leave out --batch"),
+        (
+            ["claude-opus-5-5", "--break-even", "--output", "4k", "--fast"],
+            "--break-even needs --prefix only; leave out --output, --fast",
+        ),
+        (
+            ["claude-opus-5-5", "--break-even", "--prefix", "4k", "--prompt", "4k"],
+            "--break-even needs --prefix only; leave out --prompt",
+        ),
+        (["claude-opus-5-5", "--batch"], "--batch says how tokens were served, but not how many"),
+        (["claude-opus-5-5", "--geo", "us"], "add --prompt or --output"),
         (["claude-opus-5-5", "--cached", "5"], "give --prompt too"),
         (["claude-opus-5-5", "--ttl", "1h"], "give --prompt too"),
         (
@@ -150,7 +166,10 @@ def test_warnings_are_in_the_json_too(capsys):
         ),
         (["claude-opus-5-5", "--output", "1", "--fast", "--batch"], "exclude each other"),
         (["claude-haiku-5-5", "--output", "1", "--fast"], "has no fast mode on that day"),
-        (["claude-opus-4-8", "--fast", "--on", "2026-11-30"], "has no fast mode on that day"),
+        (
+            ["claude-opus-4-8", "--output", "1", "--fast", "--on", "2026-11-30"],
+            "has no fast mode on that day",
+        ),
         (["claude-haiku-4-5", "--output", "1", "--geo", "us"], "refuses inference_geo before 4.6"),
         (["claude-opus-5.5", "--output", "1"], "did you mean 'claude-opus-5-5'"),
         (["gpt-4", "--output", "1"], "unknown model 'gpt-4'\n`farthing price --list` shows all"),
@@ -174,6 +193,19 @@ def test_a_value_that_cannot_be_read_exits_with_2(words, capsys):
 
     assert stop.value.code == 2
     assert words[0] in capsys.readouterr().err
+
+
+def test_a_bill_of_today_is_of_today_in_utc(capsys, monkeypatch):
+    for zone in ("Etc/GMT-14", "Etc/GMT+12"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        before = datetime.now(UTC).date().isoformat()
+        _, out, _ = run(capsys, "claude-opus-5-5", "--output", "1", "--json")
+        after = datetime.now(UTC).date().isoformat()
+
+        assert json.loads(out)["on"] in {before, after}
+    monkeypatch.undo()
+    time.tzset()
 
 
 # --- break-even ---------------------------------------------------------------------------------

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from random import Random
+
+import pytest
+
 from farthing.core.prompt_cache import PromptCache
 from farthing.core.prompt_cache_store import EntryStore, written
 from tests.unit.core.prompts import at, prompt, served
@@ -74,12 +78,35 @@ def test_a_measured_length_survives_a_new_write():
     assert store.shelf(view).entries[view.digests[0]].tokens == 1_234
 
 
+def held_after(prefixes: int) -> tuple[int, int, int]:
+    """What is kept after so many random prefixes, four to a conversation: entries, paths, rates."""
+    cache, chance = PromptCache(entries=2_000, paths=16), Random(7)
+    for index in range(prefixes // 4):
+        words = [chance.randbytes(8).hex() for _ in range(4)]
+        served(cache, prompt(words, 0, 1, 2, 3), index)
+    return len(cache), len(cache._paths), len(cache.survival)
+
+
+def test_memory_is_bounded_under_forty_thousand_random_prefixes():
+    entries, paths, rates = held_after(40_000)
+
+    assert 1_500 <= entries <= 2_000
+    assert (paths <= 16, rates <= 1_024) == (True, True)
+
+
+@pytest.mark.long
 def test_memory_is_bounded_under_a_million_random_prefixes():
-    cache = PromptCache(entries=2_000, paths=16)
-    for index in range(10_000):
+    entries, paths, rates = held_after(1_000_000)
+
+    assert 1_500 <= entries <= 2_000
+    assert (paths <= 16, rates <= 1_024) == (True, True)
+
+
+def test_memory_is_bounded_under_conversations_of_many_blocks():
+    cache = PromptCache(entries=200, paths=16)
+    for index in range(500):
         words = [f"{index}.{block}" for block in range(100)]
         served(cache, prompt(words, 24, 49, 74, 99), index)
 
-    assert len(cache) <= 2_000
+    assert len(cache) <= 200
     assert len(cache._paths) <= 16
-    assert len(cache.survival) <= 1_024

@@ -195,6 +195,37 @@ def test_an_alias_of_nothing_is_refused():
         catalog().with_overrides(Overrides(aliases={"mine": "claude-opus-9"}))
 
 
+def test_a_card_for_an_alias_is_a_card_for_its_model():
+    own = replace(OPUS, model="claude-haiku-4-5")
+    found = catalog().with_overrides(Overrides(operated=(own,)))
+    dated = "claude-haiku-4-5-20251001"
+
+    assert found.find(dated, on=DAY) == replace(own, model=dated)
+    assert found.find("claude-haiku-4-5", on=DAY) == found.find(dated, on=DAY)
+    assert found.traits("claude-haiku-4-5") == traits(dated)
+
+
+def test_a_card_for_an_alias_of_the_same_file_is_a_card_for_its_model():
+    own = replace(OPUS, model="eu.opus", batch=None)
+    aliases = {"eu.opus": "claude-opus-5-5"}
+    found = catalog().with_overrides(Overrides(operated=(own,), aliases=aliases))
+
+    assert found.find("claude-opus-5-5", on=DAY) == replace(own, model="claude-opus-5-5")
+
+
+@pytest.mark.parametrize("listed", [(), (replace(OPUS, valid_from=DAY),)])
+def test_a_model_cannot_be_made_an_alias_of_another(listed):
+    aliases = {"claude-opus-5-5": "claude-haiku-4-5"}
+    with pytest.raises(ConfigError, match="'claude-opus-5-5' is a model of its own"):
+        catalog().with_overrides(Overrides(listed=listed, aliases=aliases))
+
+
+def test_an_alias_may_be_pointed_at_another_model():
+    found = catalog().with_overrides(Overrides(aliases={"claude-haiku-4-5": "claude-haiku-5-5"}))
+
+    assert found.canonical("claude-haiku-4-5") == "claude-haiku-5-5"
+
+
 def test_overrides_leave_the_shipped_catalogue_alone():
     before = set(catalog().names)
     catalog().with_overrides(Overrides(operated=(replace(OPUS, model="my-model"),)))

@@ -73,7 +73,7 @@ def _block_edits(block: Any) -> st.SearchStrategy[list[Edit]]:
 def edited(value: Any, edits: list[Edit]) -> Any:
     """``value`` with the edits made on it as Python data."""
     value = copy.deepcopy(value)
-    messages = value.get("messages", [])
+    messages = value.get("messages") or []
     for path, content in _contents(value):
         own = [edit for edit in edits if getattr(edit, "address", "").startswith(path)]
         own = [edit for edit in own if edit.address in _addresses(path, content)]  # type: ignore[union-attr]
@@ -85,7 +85,8 @@ def edited(value: Any, edits: list[Edit]) -> Any:
     for index in range(len(messages) + 1):
         result += [new[index]] if index in new else []
         result += [messages[index]] if index < len(messages) and index not in gone else []
-    value["messages"] = result
+    if messages or result:
+        value["messages"] = result
     for edit in edits:
         if isinstance(edit, SetTopLevel):
             value[edit.name] = json.loads(edit.value)
@@ -97,8 +98,8 @@ def edited(value: Any, edits: list[Edit]) -> Any:
 def _contents(value: Any) -> list[tuple[str, Any]]:
     found = [(path, value[path]) for path in ("tools", "system") if path in value]
     return found + [
-        (f"messages.{index}.content", message["content"])
-        for index, message in enumerate(value["messages"])
+        (f"messages.{index}.content", message.get("content"))
+        for index, message in enumerate(value.get("messages") or [])
     ]
 
 

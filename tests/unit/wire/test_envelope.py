@@ -15,6 +15,7 @@ from farthing.errors import (
     EngineBug,
     FarthingError,
     LedgerError,
+    LoopDetectedError,
     UpstreamError,
 )
 from farthing.wire.envelope import (
@@ -175,6 +176,7 @@ def test_a_budget_refusal_is_a_402_that_is_not_tried_again() -> None:
     [
         (EditConflict(), 400, "invalid_request_error", False),
         (ConfigError(), 500, "api_error", False),
+        (LoopDetectedError(), 402, "billing_error", False),
         (UpstreamError(), 502, "api_error", True),
         (LedgerError(), 500, "api_error", True),
         (EngineBug(), 500, "api_error", True),

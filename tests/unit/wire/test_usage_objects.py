@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import anthropic.types
+import anthropic.types.beta
 import pytest
 
 from farthing.wire.usage import Usage
@@ -67,3 +68,13 @@ def test_what_has_no_count_is_no_usage(thing):
 def test_a_count_that_is_none_is_refused(count):
     with pytest.raises(ValueError, match="cannot be counted"):
         usage_of({"input_tokens": count})
+
+
+def test_the_iterations_of_the_sdks_beta_usage_are_read():
+    entry = {"type": "compaction", "input_tokens": 8, "output_tokens": 2}
+    entry |= {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+    beta = anthropic.types.beta.BetaUsage.model_validate(WIRE | {"iterations": [entry]})
+
+    (iteration,) = usage_of(beta).iterations
+
+    assert (iteration.type, iteration.usage) == ("compaction", Usage(uncached=8, output=2))

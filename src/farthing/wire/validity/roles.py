@@ -13,7 +13,6 @@ _ROLES = ("user", "assistant", "system")
 _MOST_MESSAGES = 100_000
 
 
-
 def _missing(subject: Subject) -> Iterator[RuleHit]:
     if not subject.request.messages:
         yield RuleHit("messages", "at least one message is required")

@@ -71,7 +71,7 @@ def _loop_start(subject: Subject) -> Iterator[RuleHit]:
     if turn is None:
         return
     first = next(block for block in turn.blocks if block.kind not in _BEFORE_THINKING)
-    if first.kind not in THINKING:
+    if first.kind not in THINKING_KINDS:
         yield RuleHit(
             f"{first.address}.type",
             f"Expected `thinking` or `redacted_thinking`, but found `{first.kind}`. When "

@@ -133,8 +133,17 @@ ROLES = (
     Case(
         code="messages.prefill",
         because="a paused answer goes back as it is",
-        broken=body(user("hello"), assistant("looking", server_call("s"), "found")),
+        broken=body(user("hello"), assistant("looking")),
         kept=body(user("hello"), assistant("looking", server_call("s"))),
+        traits=model(prefill=False),
+    ),
+    Case(
+        code="messages.prefill",
+        because="an answer with a server tool in it may have been paused behind text",
+        broken=body(user("hello"), assistant("looking"), assistant("found")),
+        kept=body(
+            user("hello"), assistant(server_call("s"), server_result("s")), assistant("found")
+        ),
         traits=model(prefill=False),
     ),
     Case(

@@ -23,6 +23,8 @@ FORCED: Json = {"tools": READ, "tool_choice": {"type": "any"}}
 FREE: Json = {"tools": READ, "tool_choice": {"type": "auto"}}
 BUDGET = {"type": "enabled", "budget_tokens": 1024}
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "x"}
+COMPACTION = {"type": "compaction", "content": "so far"}
+FALLBACK = {"type": "fallback", "from": {"model": "a"}, "to": {"model": "b"}}
 LOOP = (assistant(call("a")), user(result("a")))
 
 
@@ -135,6 +137,14 @@ PARAMETERS = (
         kept=body(),
         options=NEW,
         address="top_k",
+    ),
+    Case(
+        code="sampling.model",
+        because="a default is a number, however it is spelled",
+        broken=body(temperature="1", top_p=True, top_k=1),
+        kept=body(temperature=1.0, top_p=1),
+        traits=model(sampling=False),
+        address="temperature",
     ),
     Case(
         code="sampling.model",
@@ -293,6 +303,26 @@ THINKING = (
         kept=body(
             *(user("go"), assistant(THOUGHT, call("a")), user(result("a"))),
             *(assistant(call("b")), user(result("b"))),
+            thinking=BUDGET,
+        ),
+    ),
+    Case(
+        code="thinking.loop_start",
+        because="what the provider puts in front of an answer does not begin it",
+        broken=body(user("go"), assistant(FALLBACK, call("a")), LOOP[1], thinking=BUDGET),
+        kept=body(
+            *(user("go"), assistant(COMPACTION, FALLBACK, THOUGHT, call("a")), LOOP[1]),
+            thinking=BUDGET,
+        ),
+        address="messages.1.content.1.type",
+    ),
+    Case(
+        code="thinking.loop_start",
+        because="what the user says beside results ends a loop",
+        broken=body(user("go"), *LOOP, assistant(call("b")), user(result("b")), thinking=BUDGET),
+        kept=body(
+            *(user("go"), assistant(call("a")), user(result("a"), "and?")),
+            *(assistant(THOUGHT, call("b")), user(result("b"))),
             thinking=BUDGET,
         ),
     ),

@@ -164,6 +164,13 @@ EMPTINESS = (
     ),
     Case(
         code="content.blank_user",
+        because="messages of one role in a row are one turn",
+        broken=body(user(" "), user("\n")),
+        kept=body(user(" "), user("hello")),
+        address="messages.0",
+    ),
+    Case(
+        code="content.blank_user",
         because="a user says more than whitespace",
         broken=body({"role": "user", "content": " \n\t"}),
         kept=body({"role": "user", "content": " \n\t."}),

@@ -24,6 +24,7 @@ from tests.unit.wire.validity.bodies import (
     parsed,
     result,
     server_call,
+    system,
     text,
     tool,
     user,
@@ -165,6 +166,21 @@ def test_the_old_version_accepts_documents_from_the_assistant_and_citations_from
     )
 
     assert violations(request) == ()
+
+
+@pytest.mark.parametrize("one", ["1", "1.00", "1e0", "10E-1"])
+def test_the_default_may_be_spelled_in_any_way(one: str) -> None:
+    spelled = json.dumps(body()).replace("{", f'{{"temperature":{one},"top_p":{one},', 1)
+
+    assert check(Request.parse(spelled.encode()), model(sampling=False)) == ()
+
+
+def test_a_misplaced_system_message_is_named_once() -> None:
+    found = violations(body(system("be brief"), user("hello")))
+
+    assert [(each.code, each.address) for each in found] == [
+        ("system_message.place", "messages.0.role")
+    ]
 
 
 def test_outside_a_batch_the_rules_of_batches_do_not_hold() -> None:

@@ -1,0 +1,245 @@
+"""What the gateway adds to a call, beside no gateway, a bare relay and LiteLLM's proxy, in one run.
+
+    python benchmarks/gateway.py [--quick] [--json] [--perf DIR] [--exchanges N]
+
+Each figure is beside *direct* in the same run: `added p50` is the gateway's median less the direct
+median. `relay_ratio` is the rate of a relay with the same server and client that does nothing else,
+over the gateway's, at 2 KB and 32 connections: 1.0 would be free. Never compare across machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a program, from anywhere
+
+from benchmarks.perf_tools import Tools, build, free_port, process, rss_mb, wait_for
+
+ROOT = Path(__file__).resolve().parent.parent
+MAIN = "from farthing.cli.main import main; raise SystemExit(main())"
+MANY = 32
+
+#: size in the load tools → our name; a stream is 61 events, the long one ten times as many
+SIZES = {"2k": "2kb", "100k": "100kb", "1m": "1mb"}
+
+
+@dataclass(frozen=True)
+class Case:
+    size: str
+    mode: str
+
+    @property
+    def is_stream(self) -> bool:
+        return self.mode != "plain"
+
+
+CASES = [
+    *(Case(size, mode) for size in SIZES for mode in ("plain", "stream")),
+    Case("2k", "stream_600"),
+]
+
+
+@dataclass(frozen=True)
+class Target:
+    name: str
+    port: int
+    pid: int | None
+
+
+@contextmanager
+def relay_only(url: str, folder: Path) -> Iterator[Target]:
+    port = free_port()
+    command = [sys.executable, str(ROOT / "benchmarks" / "relay_only.py"), str(port), url]
+    with process(command) as child:
+        wait_for(port)
+        yield Target("relay_only", port, child.pid)
+
+
+@contextmanager
+def farthing(url: str, folder: Path) -> Iterator[Target]:
+    """`farthing serve`: ledger on, levers off, and no log line per exchange."""
+    port = free_port()
+    command = [sys.executable, "-c", MAIN, "serve", "--port", str(port), "--upstream", url]
+    command += ["--ledger", str(folder / f"ledger-{port}.db"), "--log-level", "warning"]
+    environment = {**os.environ, "NO_PROXY": "127.0.0.1", "HOME": str(folder)}
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        process(command, stdout=nowhere, env=environment) as child,
+    ):
+        wait_for(port)
+        yield Target("gateway", port, child.pid)
+
+
+@contextmanager
+def litellm(url: str, folder: Path) -> Iterator[Target]:
+    port = free_port()
+    config = folder / "litellm.yaml"
+    model = {"model": "anthropic/claude-sonnet-4-5", "api_base": url, "api_key": "sk-x"}
+    config.write_text(
+        json.dumps({"model_list": [{"model_name": "claude-sonnet-4-5", "litellm_params": model}]})
+    )
+    command = [sys.executable, "-m", "litellm.proxy.proxy_cli", "--port", str(port)]
+    command += ["--config", str(config), "--num_workers", "1"]
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        process(command, stdout=nowhere, stderr=nowhere) as child,
+    ):
+        wait_for(port, 120)
+        yield Target("litellm", port, child.pid)
+
+
+def measure(
+    tools: Tools, target: Target, case: Case, seconds: float, rounds: int
+) -> dict[str, Any]:
+    """Medians over the rounds at 1 and at 32 connections."""
+    body = tools.body(case.size, stream=case.is_stream)
+    figures: dict[str, Any] = {}
+    for connections in (1, MANY):
+        runs = [
+            tools.load(target.port, body, connections=connections, seconds=seconds)
+            for _ in range(rounds)
+        ]
+        figures[f"errors_c{connections}"] = sum(
+            run["conn_errors"] + run["bad_status"] for run in runs
+        )
+        for name in ("p50", "p99"):
+            values = [run["lat"][name] for run in runs if run["lat"]]
+            figures[f"{name}_c{connections}"] = statistics.median(values) if values else None
+        figures[f"rps_c{connections}"] = statistics.median(run["rps"] for run in runs)
+    figures["rss_mb"] = rss_mb(target.pid) if target.pid else None
+    return figures
+
+
+def beside(own: dict[str, Any], direct: dict[str, Any]) -> dict[str, Any]:
+    """What a target adds to the direct call."""
+    shown: dict[str, Any] = {}
+    for connections, suffix in ((1, ""), (MANY, f"_c{MANY}")):
+        for name in ("p50", "p99"):
+            mine, without = own[f"{name}_c{connections}"], direct[f"{name}_c{connections}"]
+            known = mine is not None and without is not None
+            shown[f"added_{name}_ms{suffix}"] = round((mine - without) / 1000, 4) if known else None
+    shown["rps"] = own[f"rps_c{MANY}"]
+    shown["rps_c1"] = own["rps_c1"]
+    shown["rss_mb"] = None if own["rss_mb"] is None else round(own["rss_mb"], 1)
+    shown["errors"] = own["errors_c1"] + own[f"errors_c{MANY}"]
+    return shown
+
+
+def memory_slope(tools: Tools, target: Target, exchanges: int) -> dict[str, float]:
+    """RSS over many exchanges: bytes per exchange by least squares, after a warm-up."""
+    assert target.pid is not None
+    body = tools.body("2k", stream=False)
+    done, points = 0, list[tuple[float, float]]()
+    while done < exchanges:
+        run = tools.load(target.port, body, connections=MANY, seconds=1.0, warm=0.0)
+        done += run["ntot"]
+        points.append((done, rss_mb(target.pid)))
+    settled = points[len(points) // 4 :]
+    slope = statistics.linear_regression(*zip(*settled, strict=True)).slope if settled[1:] else 0.0
+    return {
+        "exchanges": done,
+        "rss_first_mb": round(settled[0][1], 1),
+        "rss_last_mb": round(settled[-1][1], 1),
+        "rss_bytes_per_exchange": round(slope * 1024 * 1024, 2),
+    }
+
+
+def run_all(tools: Tools, args: argparse.Namespace) -> dict[str, Any]:
+    seconds, rounds = (0.7, 1) if args.quick else (args.seconds, args.rounds)
+    result: dict[str, Any] = {"relay_only": {}, "gateway": {}, "litellm": None}
+    folder = tools.folder
+    makers = [relay_only, farthing]
+    if find_spec("litellm") is None:
+        print("SKIPPED: litellm is not importable; pip install 'litellm[proxy]'", file=sys.stderr)
+    elif not args.no_litellm:
+        makers.append(litellm)
+        result["litellm"] = {}
+    for long_stream in (False, True):
+        with ExitStack() as stack:
+            mock = stack.enter_context(tools.mock(long_stream=long_stream))
+            url = f"http://127.0.0.1:{mock}"
+            targets = [stack.enter_context(maker(url, folder)) for maker in makers]
+            for case in [case for case in CASES if (case.mode == "stream_600") == long_stream]:
+                direct = measure(tools, Target("direct", mock, None), case, seconds, rounds)
+                for target in targets:
+                    figures = beside(measure(tools, target, case, seconds, rounds), direct)
+                    figures["direct_p50_ms"] = round((direct["p50_c1"] or 0) / 1000, 4)
+                    result[target.name].setdefault(SIZES[case.size], {})[case.mode] = figures
+                    print(row(target.name, case, figures), flush=True)
+            if not long_stream:
+                count = args.exchanges or (15_000 if args.quick else 100_000)
+                gateway = next(target for target in targets if target.name == "gateway")
+                result["memory"] = memory_slope(tools, gateway, count)
+    return result | ratios(result)
+
+
+def ratios(result: dict[str, Any]) -> dict[str, Any]:
+    """The relay's rate over the gateway's, per body and mode."""
+    table = {
+        f"{size}_{mode}": round(figures["rps"] / result["gateway"][size][mode]["rps"], 3)
+        for size, modes in result["relay_only"].items()
+        for mode, figures in modes.items()
+    }
+    found: dict[str, Any] = {"relay_ratio": table["2kb_plain"], "relay_ratios": table}
+    if result["litellm"]:
+        mine, theirs = (result[name]["2kb"]["plain"]["rps"] for name in ("gateway", "litellm"))
+        found["litellm_ratio"] = round(mine / theirs, 1) if theirs else None
+    return found
+
+
+HEAD = (
+    f"{'target':<11} {'body':<6} {'mode':<11} {'+p50':>8} {'+p99':>8} {'+p50 c32':>9} "
+    f"{'+p99 c32':>9} {'rps c32':>9} {'RSS MB':>7} {'errors':>6}"
+)
+
+
+def row(name: str, case: Case, figures: dict[str, Any]) -> str:
+    def ms(key: str, width: int) -> str:
+        value = figures[key]
+        return f"{'–':>{width}}" if value is None else f"{value:>{width}.3f}"
+
+    rss = figures["rss_mb"]
+    return (
+        f"{name:<11} {SIZES[case.size]:<6} {case.mode:<11} {ms('added_p50_ms', 8)} "
+        f"{ms('added_p99_ms', 8)} {ms('added_p50_ms_c32', 9)} {ms('added_p99_ms_c32', 9)} "
+        f"{figures['rps']:>9,.0f} {rss or 0:>7.1f} {figures['errors']:>6}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--perf", type=Path, default=ROOT.parent / "shared" / "perf")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of load per figure")
+    parser.add_argument("--rounds", type=int, default=3, help="medians are over these")
+    parser.add_argument("--exchanges", type=int, default=0, help="for the slope of the memory")
+    parser.add_argument("--no-litellm", action="store_true", help="leave LiteLLM's proxy out")
+    parser.add_argument("--quick", action="store_true", help="one short round of each")
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="farthing-bench-") as folder:
+        tools = build(args.perf, Path(folder))
+        if tools is None:
+            if args.json:
+                print(json.dumps({"skipped": "the load tools are missing"}))
+            return 0
+        print(HEAD)
+        result = run_all(tools, args)
+    print(f"\nrelay ratio at 2 KB: {result['relay_ratio']}; memory: {result['memory']}")
+    if args.json:
+        print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
