@@ -1,0 +1,239 @@
+"""The most a call can cost: what a budget holds before it is sent, and the end of an interval.
+
+Theory of operation. Every token covers at least one byte, so a body of *n* bytes is a prompt of at
+most *n* tokens plus what the provider adds. That holds while the body *is* the prompt. Where it is
+not, the bound is wider: images and documents are weighed by their own rules (``core.estimate``);
+threads and containers can bring whatever fits the context window; server tools, compaction and
+fallbacks sample several times for one answer, perhaps on other models.
+
+Prompt tokens are taken at the dearest rate they can meet (written for five minutes, or for an hour
+where the body asks for that), output at ``max_tokens``, both with the surcharges that the request
+can meet: a workspace may pin its region without a word in the request.
+
+Two numbers. ``high_pico`` is a proof: no answer to this request costs more. ``hold_pico`` is what a
+budget holds: the same, but for one pass on the model that was asked. They differ where one answer
+may take several passes; held in full, those would need a hundred times what they ever cost.
+
+Tools and media are looked for as bytes, because parsing a long conversation costs more than all the
+rest: a few words that every such block must contain (quotes inside a text are escaped), and closer
+only where one is found. A false alarm makes the bound wider, never wrong; letters written as
+escapes are an alarm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+from typing import Final
+
+from farthing.core.estimate import BlockMemo, tally_request
+from farthing.core.records import Refused
+from farthing.errors import RequestError, UnpricedModelError
+from farthing.pricing.billing import price
+from farthing.pricing.cards import ONE, RateCard
+from farthing.pricing.catalog import Catalog
+from farthing.pricing.money import show_usd
+from farthing.wire.models import ModelTraits
+from farthing.wire.request import Request
+from farthing.wire.usage import Usage
+
+__all__ = ["WorstCase", "describe_refusal", "worst_case"]
+
+#: frames of the request and the tools' hidden prompts, at most (API facts, section 5)
+_FRAMES: Final = 8_192
+
+#: An inner loop of server tools stops after 10 passes (API facts 4.2); two more for what surrounds
+#: it: a compaction, a declined attempt.
+_PASSES: Final = 12
+#: searches of one answer where nothing limits them; an assumption, far above any seen
+_SEARCHES: Final = 200
+
+#: every image and document has a source
+_SOURCE: Final = b'"source"'
+_MEDIA: Final = (b'"image"', b'"document"')
+#: letters, digits and ``_`` written as escapes, behind which any of these words could hide
+_ESCAPE: Final = b"\\u00"
+_ESCAPED: Final = (b"\\u003", b"\\u005", b"\\u006", b"\\u007")
+#: every tool that the provider defines has a date in its type
+_DATE: Final = b"_20"
+#: tools that run inside the provider's own loop, by how their type begins (API facts 1.4, 6.3)
+_SERVER_TOOLS: Final = (b'"web_', b'"code_execution_2', b'"advisor_2', b'"tool_search_')
+#: dated tools that the client runs: one pass, and a hidden prompt that the estimator knows
+_CLIENT_TOOLS: Final = ("bash_", "text_editor_", "computer_", "memory_", "browser_toolset_")
+#: top-level fields that make one answer of several passes, and that bring a prompt from elsewhere
+_SEVERAL: Final = ("mcp_servers", "fallbacks", "context_management", "compaction", "container")
+_ELSEWHERE: Final = ("thread", "container")
+_HOUR: Final = b'"1h"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorstCase:
+    """What one attempt costs at most."""
+
+    #: of one pass
+    prompt_tokens: int
+    output_tokens: int
+    hold_pico: int
+    high_pico: int
+    card: RateCard
+    #: does one answer hold one pass over one prompt; then usage seen early bounds the rest
+    is_single_pass: bool
+    may_be_fast: bool
+
+    def high_given(self, usage: Usage | None) -> int:
+        """The bound once the answer has begun and said what its prompt was."""
+        if usage is None or not usage.prompt or not self.is_single_pass or usage.iterations:
+            return self.high_pico
+        known = replace(usage, output=max(usage.output, self.output_tokens))
+        # How it is served may be said as late as in the last event.
+        geo = _geo(self.card) if usage.inference_geo is None else ONE
+        fast = _fast(self.card) if usage.speed is None and self.may_be_fast else ONE
+        try:
+            total = price(known, self.card).total
+        except UnpricedModelError:
+            return self.high_pico
+        return min(self.high_pico, _rounded_up(total * geo * fast))
+
+
+def worst_case(
+    request: Request, *, prices: Catalog, memo: BlockMemo, now: datetime
+) -> WorstCase | None:
+    """The bound of a Messages request; None where its model has no price."""
+    model = request.model
+    card = prices.find(model, on=now) if model else None
+    traits = prices.traits(model) if model else None
+    if card is None or traits is None:
+        return None
+    terms = _terms(request, traits)
+    is_single = _is_single_pass(request, terms)
+    prompt = min(_prompt_bound(request, traits, terms, memo), traits.context_tokens)
+    hold = _highest(card, terms, prompt)
+    high = hold if is_single else _several(_in_play(card, prices, now), terms, traits)
+    return WorstCase(
+        prompt_tokens=prompt,
+        output_tokens=terms.output_tokens,
+        hold_pico=hold,
+        high_pico=high,
+        card=card,
+        is_single_pass=is_single,
+        may_be_fast=terms.may_be_fast,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """What the request says about its price; each look at a body is a pass over all of it."""
+
+    output_tokens: int
+    is_escaped: bool
+    may_write_for_an_hour: bool
+    may_be_fast: bool
+
+
+def _terms(request: Request, traits: ModelTraits) -> _Terms:
+    body, asked = request.body, request.max_tokens
+    is_escaped = _ESCAPE in body and any(word in body for word in _ESCAPED)
+    return _Terms(
+        output_tokens=traits.max_output_tokens if asked is None else asked,
+        is_escaped=is_escaped,
+        may_write_for_an_hour=is_escaped or _HOUR in body,
+        may_be_fast=request.field("speed") is not None,
+    )
+
+
+def _is_single_pass(request: Request, terms: _Terms) -> bool:
+    if terms.is_escaped or any(request.field(name) is not None for name in _SEVERAL):
+        return False
+    body = request.body
+    if _has_date(body) and any(word in body for word in _SERVER_TOOLS):
+        return False
+    return all(kind.startswith(_CLIENT_TOOLS) for kind in _dated_tools(request))
+
+
+def _prompt_bound(request: Request, traits: ModelTraits, terms: _Terms, memo: BlockMemo) -> int:
+    if any(request.field(name) is not None for name in _ELSEWHERE):
+        return traits.context_tokens
+    body = request.body
+    if terms.is_escaped or _has_media(body) or _dated_tools(request):
+        try:
+            return _FRAMES + tally_request(request, traits, memo).bound
+        except RequestError:
+            return traits.context_tokens
+    return _FRAMES + len(body)
+
+
+def _dated_tools(request: Request) -> list[str]:
+    """The types of tools that carry a date: the provider wrote their definition."""
+    raw = request.field("tools")
+    if raw is None or _DATE not in raw:
+        return []
+    try:
+        kinds = [tool.string("type") or "" for tool in request.tools]
+    except RequestError:
+        return ["unreadable"]
+    return [kind for kind in kinds if kind not in {"", "custom"}]
+
+
+def _has_date(body: bytes) -> bool:
+    """Does a name in it end in a date, as in ``web_search_20250305``?"""
+    at = body.find(_DATE)
+    while at >= 0:
+        if body[at + 9 : at + 10] == b'"' and body[at + 1 : at + 9].isdigit():
+            return True
+        at = body.find(_DATE, at + 1)
+    return False
+
+
+def _has_media(body: bytes) -> bool:
+    return _SOURCE in body and any(word in body for word in _MEDIA)
+
+
+def _highest(card: RateCard, terms: _Terms, prompt: int) -> int:
+    """One pass at the dearest rates of its band."""
+    rates = card.rates_for(prompt)
+    write = rates.cache_write_1h if terms.may_write_for_an_hour else rates.cache_write_5m
+    dearest = max(rates.uncached, write, rates.cache_read)
+    plain = prompt * dearest + terms.output_tokens * rates.output
+    return _rounded_up(plain * _surcharge(card, terms))
+
+
+def _several(cards: Sequence[RateCard], terms: _Terms, traits: ModelTraits) -> int:
+    """All passes there can be, each over a full context, on the dearest model in play."""
+    highest = max(_highest(each, terms, traits.context_tokens) for each in cards)
+    searches = max(each.web_search or 0 for each in cards) * _SEARCHES
+    return highest * _PASSES + searches
+
+
+def _in_play(card: RateCard, prices: Catalog, now: datetime) -> list[RateCard]:
+    """A fallback or an advisor is billed at its own model, which the provider may choose."""
+    found = (prices.find(model, on=now) for model in prices.models)
+    return [card, *(each for each in found if each is not None)]
+
+
+def _surcharge(card: RateCard, terms: _Terms) -> Fraction:
+    return _geo(card) * (_fast(card) if terms.may_be_fast else ONE)
+
+
+def _geo(card: RateCard) -> Fraction:
+    return max((factor for _, factor in card.geo), default=ONE)
+
+
+def _fast(card: RateCard) -> Fraction:
+    return ONE if card.fast is None else card.fast
+
+
+def _rounded_up(amount: Fraction) -> int:
+    return -(-amount.numerator // amount.denominator)
+
+
+def describe_refusal(refused: Refused) -> str:
+    """What a client reads when its budget does not hold another call."""
+    left = refused.limit_pico - refused.spent_pico - refused.held_pico
+    return (
+        f"the budget of {refused.scope!r} has {show_usd(max(left, 0))} of "
+        f"{show_usd(refused.limit_pico)} left ({show_usd(refused.spent_pico)} spent, "
+        f"{show_usd(refused.held_pico)} held by calls under way), and this call may cost up to "
+        f"{show_usd(refused.asked_pico)}: raise the budget, or lower max_tokens"
+    )

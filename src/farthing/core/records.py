@@ -1,0 +1,245 @@
+"""What rests of an exchange: how it was opened, how it ended, and the states in between.
+
+The states are a table, not code. ``held`` means that an intent is on record and something may have
+been sent. An exchange ends once::
+
+    held ── settle ──▶ settled      usage was seen (or an error that costs nothing): its cost stands
+         ── release ─▶ released     nothing was sent
+         ── expire ──▶ expired      nobody came back for it, and nothing was sent
+         ── lose ────▶ unsettled    sent, the final usage never seen: an interval [low, high]
+    unsettled ── settle ──▶ settled     reconciliation found what it cost
+    settled, released ── retry ──▶ held the client tries a failure again that cost nothing
+
+``retry`` is what joins the attempts of one call into one exchange: its ``Opened`` carries the
+number of the attempt, and the settlement of a later attempt takes the place of the earlier one's.
+
+Rules of this file: values only; no prompt text, no credential, no path with a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, NewType
+
+from farthing.errors import EngineBug
+from farthing.pricing.cards import RateCardId
+from farthing.pricing.money import Cost
+from farthing.wire.usage import Usage
+
+__all__ = [
+    "EVENT_OF_STATE",
+    "TRANSITIONS",
+    "Attribution",
+    "AttributionSource",
+    "Endpoint",
+    "ExchangeEvent",
+    "ExchangeId",
+    "ExchangeRow",
+    "ExchangeState",
+    "FinalState",
+    "Held",
+    "Opened",
+    "Outcome",
+    "RecoveryReport",
+    "Refused",
+    "RowFilter",
+    "Settlement",
+    "TaskOutcome",
+    "advance",
+    "replaces",
+]
+
+ExchangeId = NewType("ExchangeId", str)
+
+ExchangeState = Literal["held", "settled", "released", "expired", "unsettled"]
+FinalState = Literal["settled", "released", "expired", "unsettled"]
+ExchangeEvent = Literal["settle", "release", "expire", "lose", "retry"]
+Endpoint = Literal["messages", "count_tokens", "batch_item", "other"]
+AttributionSource = Literal["header", "claude-code", "metadata", "traceparent", "lineage"]
+TaskOutcome = Literal["passed", "failed", "abandoned"]
+
+TRANSITIONS: Final[Mapping[ExchangeState, Mapping[ExchangeEvent, ExchangeState]]] = {
+    "held": {
+        "settle": "settled",
+        "release": "released",
+        "expire": "expired",
+        "lose": "unsettled",
+    },
+    "unsettled": {"settle": "settled"},
+    "settled": {"retry": "held"},
+    "released": {"retry": "held"},
+    "expired": {},
+}
+
+#: the event that leads to a final state: what a ``Settlement`` of that state does to a row
+EVENT_OF_STATE: Final[Mapping[FinalState, ExchangeEvent]] = {
+    "settled": "settle",
+    "released": "release",
+    "expired": "expire",
+    "unsettled": "lose",
+}
+
+
+def advance(state: ExchangeState, event: ExchangeEvent) -> ExchangeState:
+    """The state after an event; ``EngineBug`` where the table has no such step."""
+    after = TRANSITIONS[state].get(event)
+    if after is None:
+        raise EngineBug(f"an exchange that is {state!r} cannot {event!r}")
+    return after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """Whose exchange it is: the task it belongs to and where that was read."""
+
+    task_id: str
+    root_task_id: str
+    #: keyed digest of the credential (or of ``x-farthing-key``), never the credential
+    key_scope: str
+    source: AttributionSource
+    parent_task_id: str | None = None
+    task_type: str | None = None
+    session_id: str | None = None
+    agent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """An intent, on record before anything is sent."""
+
+    exchange_id: str
+    opened_at: datetime
+    attribution: Attribution
+    endpoint: Endpoint
+    #: method and path class, without query or ids: ``POST /v1/messages``
+    path: str
+    request_bytes: int
+    #: keyed digest of the client's body
+    body_digest: str
+    engine_version: str
+    model_asked: str | None = None
+    is_streamed: bool = False
+    #: the budget scope this spends from, e.g. ``task:<id>``; None: no budget applies
+    scope: str | None = None
+    reservation_id: str | None = None
+    #: what is held under ``reservation_id``, in 10⁻¹² USD
+    hold_pico: int | None = None
+    #: the most this attempt can cost, in 10⁻¹² USD; None: unpriced
+    high_pico: int | None = None
+    #: 1, or more where this goes on with an exchange whose last attempt failed at no cost
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How an exchange ended; one per attempt, and the last one stands."""
+
+    exchange_id: str
+    state: FinalState
+    ended_at: datetime
+    model_served: str | None = None
+    usage: Usage | None = None
+    #: None: unpriced, or not known yet
+    cost: Cost | None = None
+    #: the interval of an ``unsettled`` exchange, in 10⁻¹² USD; ``high_pico`` None: no bound known
+    low_pico: int | None = None
+    high_pico: int | None = None
+    rate_card_id: RateCardId | None = None
+    #: what the request as the client sent it would have cost
+    baseline_pico: int | None = None
+    http_status: int | None = None
+    stop_reason: str | None = None
+    error_type: str | None = None
+    provider_request_id: str | None = None
+    message_id: str | None = None
+    attempts: int = 1
+    response_bytes: int = 0
+    #: our own time before sending and after the answer's end
+    overhead_us: int = 0
+    #: until the first byte of the answer's body came
+    ttft_us: int | None = None
+    total_us: int = 0
+    #: reason codes of levers, accepted (``+cache.auto``) and declined (``-cache.client_marks``)
+    plan: tuple[str, ...] = ()
+    #: codes of what went differently than planned
+    notes: tuple[str, ...] = ()
+
+
+def replaces(new: Settlement, old: Settlement | None) -> bool:
+    """Does a settlement change a row that ended as ``old``? False: it is on record already.
+
+    A row changes by a later attempt, or when reconciliation finds the cost of an interval.
+    Anything else said twice is said once.
+    """
+    if old is None or new.attempts > old.attempts:
+        return True
+    return new.attempts == old.attempts and old.state == "unsettled" and new.state == "settled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a task ended as its caller judged it."""
+
+    outcome: TaskOutcome
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeRow:
+    """What a ledger returns of one exchange."""
+
+    opened: Opened
+    #: None: still held
+    settlement: Settlement | None = None
+    outcome: TaskOutcome | None = None
+    score: float | None = None
+
+    @property
+    def state(self) -> ExchangeState:
+        """Where the exchange stands."""
+        return "held" if self.settlement is None else self.settlement.state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFilter:
+    """Which rows of a ledger; None and the empty tuple: any."""
+
+    opened_from: datetime | None = None
+    #: exclusive
+    opened_until: datetime | None = None
+    task_id: str | None = None
+    states: tuple[ExchangeState, ...] = ()
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryReport:
+    """What a ledger found of a process that died."""
+
+    #: intents without a settlement that are now ``unsettled``
+    unsettled: int = 0
+    #: intents and settlements read back from the journal
+    read_back: int = 0
+    #: exchanges with their new settlement, the first few of them
+    exchange_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The budget holds this amount until it is settled or released."""
+
+    reservation_id: str
+    amount_pico: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The budget does not have this amount left."""
+
+    scope: str
+    limit_pico: int
+    spent_pico: int
+    held_pico: int
+    asked_pico: int

@@ -1,0 +1,130 @@
+-- The schema as it stands after every migration; a test compares the two.
+
+CREATE TABLE migrations (
+    number INTEGER NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    sha256 TEXT NOT NULL
+) STRICT;
+
+-- One row per exchange: the intent, then how it ended. No prompt text, no keys.
+--
+-- Money is two integers, whole dollars and the remainder in 10^-12 USD (0 <= pico < 10^12), so that
+-- neither a row nor a sum can leave 64 bits. Instants are UTC text, 2026-11-21T02:50:00.000000Z.
+CREATE TABLE exchanges (
+    exchange_id TEXT NOT NULL PRIMARY KEY,
+    state TEXT NOT NULL
+        CHECK (state IN ('held', 'settled', 'released', 'expired', 'unsettled')),
+    opened_at TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    parent_task_id TEXT,
+    root_task_id TEXT NOT NULL,
+    task_type TEXT,
+    key_scope TEXT NOT NULL,
+    session_id TEXT,
+    agent_id TEXT,
+    attributed_by TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    path TEXT NOT NULL,
+    model_asked TEXT,
+    is_streamed INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    body_digest TEXT NOT NULL,
+    scope TEXT,
+    reservation_id TEXT,
+    hold_usd INTEGER,
+    hold_pico INTEGER,
+    worst_usd INTEGER,
+    worst_pico INTEGER,
+    engine_version TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    ended_at TEXT,
+    model_served TEXT,
+    uncached_tokens INTEGER,
+    cache_write_5m_tokens INTEGER,
+    cache_write_1h_tokens INTEGER,
+    cache_read_tokens INTEGER,
+    output_tokens INTEGER,
+    output_thinking_tokens INTEGER,
+    web_search_requests INTEGER,
+    web_fetch_requests INTEGER,
+    code_execution_requests INTEGER,
+    usage_more TEXT,
+    cost_usd INTEGER,
+    cost_pico INTEGER,
+    cost_parts TEXT,
+    low_usd INTEGER,
+    low_pico INTEGER,
+    high_usd INTEGER,
+    high_pico INTEGER,
+    rate_card_id TEXT,
+    baseline_usd INTEGER,
+    baseline_pico INTEGER,
+    http_status INTEGER,
+    stop_reason TEXT,
+    error_type TEXT,
+    provider_request_id TEXT,
+    message_id TEXT,
+    attempts INTEGER,
+    response_bytes INTEGER,
+    overhead_us INTEGER,
+    ttft_us INTEGER,
+    total_us INTEGER,
+    plan TEXT,
+    notes TEXT
+) STRICT;
+
+CREATE INDEX exchanges_opened_at ON exchanges (opened_at);
+CREATE INDEX exchanges_task_id ON exchanges (task_id);
+CREATE INDEX exchanges_to_close ON exchanges (state) WHERE state IN ('held', 'unsettled');
+
+-- How tasks ended, as their caller judged it; the last word counts.
+CREATE TABLE outcomes (
+    task_id TEXT NOT NULL PRIMARY KEY,
+    outcome TEXT NOT NULL CHECK (outcome IN ('passed', 'failed', 'abandoned')),
+    score REAL
+) STRICT;
+
+-- What was spent under a scope that has a budget: settled rows at their cost, unsettled ones at
+-- the upper end of their interval.
+CREATE TABLE budgets (
+    scope TEXT NOT NULL PRIMARY KEY,
+    spent_usd INTEGER NOT NULL,
+    spent_pico INTEGER NOT NULL
+) STRICT;
+
+-- Read model: per hour x task type x model, changed in the transaction that changes the row.
+-- Ended exchanges only. An unknown task type or model is ''. The hour is that of opened_at.
+CREATE TABLE hourly (
+    hour TEXT NOT NULL,
+    task_type TEXT NOT NULL,
+    model TEXT NOT NULL,
+    settled INTEGER NOT NULL,
+    released INTEGER NOT NULL,
+    expired INTEGER NOT NULL,
+    unsettled INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    uncached_tokens INTEGER NOT NULL,
+    cache_write_5m_tokens INTEGER NOT NULL,
+    cache_write_1h_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_usd INTEGER NOT NULL,
+    cost_pico INTEGER NOT NULL,
+    baseline_usd INTEGER NOT NULL,
+    baseline_pico INTEGER NOT NULL,
+    compared_usd INTEGER NOT NULL,
+    compared_pico INTEGER NOT NULL,
+    low_usd INTEGER NOT NULL,
+    low_pico INTEGER NOT NULL,
+    high_usd INTEGER NOT NULL,
+    high_pico INTEGER NOT NULL,
+    PRIMARY KEY (hour, task_type, model)
+) STRICT, WITHOUT ROWID;
+
+-- Single facts about this file; 'rows_from': rows opened before this hour were deleted on request.
+CREATE TABLE facts (
+    name TEXT NOT NULL PRIMARY KEY,
+    text TEXT NOT NULL
+) STRICT;

@@ -1,0 +1,250 @@
+"""The embedded ledger: a journal that is written at once, a SQLite file that follows.
+
+Theory of operation. What is held, and what has ended but is not committed, is in memory; the rest
+is in the database. Each change takes three steps under one lock: memory, queue, journal. After
+that it survives a killed process; the writer's thread brings it into the database. So nothing on
+the way of a call waits for SQLite. At the start the journals of a dead process are read back
+first, and what is then still held is what it left open.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from farthing.core.records import (
+    ExchangeRow,
+    Held,
+    Opened,
+    Outcome,
+    RecoveryReport,
+    Refused,
+    RowFilter,
+    Settlement,
+    TaskOutcome,
+)
+from farthing.errors import EngineBug, FarthingError, LedgerError
+from farthing.ledger.budgets import BudgetBook
+from farthing.ledger.careful import apply_carefully
+from farthing.ledger.changes import Change, changed, dump_change
+from farthing.ledger.database import open_reader, open_writer, select_rows
+from farthing.ledger.faults import ledger_fault, translated
+from farthing.ledger.journal import SEGMENT_BYTES, Journal
+from farthing.ledger.lock import ProcessLock
+from farthing.ledger.lookup import Lookup
+from farthing.ledger.recovering import lost, report
+from farthing.ledger.replaying import read_back
+from farthing.ledger.retention import delete_rows
+from farthing.ledger.retiring import Retiring
+from farthing.ledger.writer import GATHER_SECONDS, Writer
+
+__all__ = ["SqliteLedger"]
+
+_FLUSH_SECONDS: Final = 10.0
+
+
+class SqliteLedger:
+    """``driver.ports.Ledger`` in one file; one process may have it open at a time."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gather_seconds: float = GATHER_SECONDS,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        self.path = path
+        with translated(path):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._process_lock = ProcessLock(path.with_name(f"{path.name}.lock"))
+        try:
+            self._connection = open_writer(path)
+            self._read_back = read_back(self._connection, path)
+            self._lookup = Lookup(open_reader(path), path)
+            with translated(path):
+                self._retiring = Retiring(Journal(path, segment_bytes=segment_bytes), path)
+        except BaseException:
+            self._process_lock.close()
+            raise
+        # Guards all of the following, and orders the journal as the queue.
+        self._lock = threading.Lock()
+        self._book = BudgetBook(self._lookup.spent)
+        #: what is held, by exchange id; and what has ended but is not in the database yet
+        self._held = {row.opened.exchange_id: row for row in self._lookup.held()}
+        self._ended: dict[str, ExchangeRow] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        #: intents that the journal did not take
+        self._unwritten: set[str] = set()
+        self._orphans = list(self._held.values())
+        for row in self._orphans:
+            opened = row.opened
+            self._book.restore(opened.scope, opened.reservation_id, opened.hold_pico)
+        self._writer: Writer[Change] = Writer(
+            self._apply,
+            lock=self._lock,
+            gather_seconds=gather_seconds,
+            committed=self._committed,
+        )
+
+    @property
+    def fault(self) -> FarthingError | None:
+        """Why the database is not being written just now; None while all is well."""
+        return self._writer.fault
+
+    @property
+    def waiting(self) -> int:
+        """Changes that are in the journal but not in the database yet."""
+        return self._writer.waiting
+
+    def open(self, opened: Opened) -> None:
+        """Record an intent: it survives a killed process from when this returns.
+
+        After a ``LedgerError`` it is in memory only, and the exchange may go on and be settled.
+        """
+        change = Change(opened=opened)
+        line = dump_change(change)
+        with self._lock:
+            # Only a later attempt, or a batch's results read again, can have been here before.
+            is_new = opened.attempt == 1 and opened.endpoint != "batch_item"
+            before = self._held.get(opened.exchange_id) if is_new else self._known(opened)
+            after = changed(before, change)
+            if after is None or after is before:
+                return
+            self._held[opened.exchange_id] = after
+            self._ended.pop(opened.exchange_id, None)
+            self._book.moved(before, after)
+            try:
+                self._record(change, line)
+            except FarthingError:
+                self._unwritten.add(opened.exchange_id)
+                raise
+
+    def settle(self, settlement: Settlement) -> None:
+        """Record how an exchange ended, once, and end its hold."""
+        line = dump_change(Change(settlement=settlement))
+        with self._lock:
+            self._settle(settlement, line)
+
+    def hold(
+        self, scope: str, amount_pico: int, cap_pico: int, *, reservation_id: str, now: datetime
+    ) -> Held | Refused:
+        """Hold an amount under a cap, atomically."""
+        del now  # windows of time belong to the scope's name
+        with self._lock:
+            return self._book.hold(scope, amount_pico, cap_pico, reservation_id=reservation_id)
+
+    def release(self, reservation_id: str) -> None:
+        """End a hold that led to nothing."""
+        with self._lock:
+            self._book.release(reservation_id)
+
+    def outcome(self, task_id: str, outcome: TaskOutcome, score: float | None = None) -> None:
+        """Record how a task ended; the last word counts."""
+        judged = Outcome(outcome=outcome, score=score)
+        change = Change(task_id=task_id, outcome=judged)
+        with self._lock:
+            self._outcomes[task_id] = judged
+            self._record(change, dump_change(change))
+
+    def row(self, exchange_id: str) -> ExchangeRow | None:
+        """One exchange, or None; what was recorded a moment ago included."""
+        with self._lock:
+            row = self._known_id(exchange_id)
+            if row is None:
+                return None
+            task_id = row.opened.attribution.task_id
+            judged = self._outcomes.get(task_id) or self._lookup.outcome(task_id)
+        return row if judged is None else replace(row, outcome=judged.outcome, score=judged.score)
+
+    def rows(self, where: RowFilter = RowFilter()) -> Iterator[ExchangeRow]:  # noqa: B008 -- frozen
+        """Exchanges in the order they were opened; waits until all that was recorded is there."""
+        self.flush()
+        yield from select_rows(self.path, where)
+
+    def recover(self, now: datetime) -> RecoveryReport:
+        """Close what a dead process left open."""
+        with self._lock:
+            orphans, self._orphans = self._orphans, []
+            endings = [lost(row, now) for row in orphans]
+            for ending in endings:
+                self._settle(ending, dump_change(Change(settlement=ending)))
+        return report(endings, read_back=self._read_back)
+
+    def flush(self, timeout: float = _FLUSH_SECONDS) -> None:
+        """Wait until the database has everything; ``LedgerError`` if it does not take it."""
+        self._writer.flush(timeout)
+
+    def delete_before(self, instant: datetime) -> int:
+        """Delete rows opened before the hour of an instant; sums per hour stay. How many went."""
+        with self._lock, translated(self.path):
+            self._retiring.rotate(self._writer.added)
+        self.flush()
+        return delete_rows(self.path, instant)
+
+    def close(self) -> None:
+        """Write what is waiting and let go of the files; harmless when repeated."""
+        fault = self._writer.close(_FLUSH_SECONDS)
+        with self._lock:
+            self._retiring.close(is_done=self._writer.waiting == 0)
+            self._lookup.close()
+            if not self._writer.is_alive:
+                self._connection.close()
+            self._process_lock.close()
+        if fault is not None:
+            raise LedgerError(f"{fault}; its rows are kept and written at the next start")
+
+    def _settle(self, settlement: Settlement, line: bytes) -> None:
+        exchange_id = settlement.exchange_id
+        before = self._known_id(exchange_id)
+        if before is None:
+            raise EngineBug(f"exchange {exchange_id!r} ends without an intent")
+        change = Change(opened=before.opened, settlement=settlement)
+        after = changed(before, change)
+        if after is None or after is before:
+            return
+        self._held.pop(exchange_id, None)
+        self._ended[exchange_id] = after
+        self._book.moved(before, after)
+        if exchange_id in self._unwritten:
+            self._unwritten.discard(exchange_id)
+            line = dump_change(change)
+        self._record(change, line)
+
+    def _record(self, change: Change, line: bytes) -> None:
+        """Queue a change and write its line; ``LedgerError`` if the journal does not take it."""
+        self._writer.add(change)
+        try:
+            self._retiring.journal.append(line)
+        except OSError as error:
+            raise ledger_fault(error, self.path) from error
+
+    def _known(self, opened: Opened) -> ExchangeRow | None:
+        return self._known_id(opened.exchange_id)
+
+    def _known_id(self, exchange_id: str) -> ExchangeRow | None:
+        known = self._held.get(exchange_id) or self._ended.get(exchange_id)
+        return known or self._lookup.row(exchange_id)
+
+    def _apply(self, changes: Sequence[Change]) -> None:
+        apply_carefully(self._connection, changes, self.path)
+
+    def _committed(self, changes: Sequence[Change]) -> None:
+        """Forget what the database has now; called by the writer, under the lock."""
+        for change in changes:
+            if change.settlement is not None:
+                row = self._ended.get(change.settlement.exchange_id)
+                if row is not None and row.settlement is change.settlement:
+                    del self._ended[change.settlement.exchange_id]
+            elif (
+                change.task_id is not None and self._outcomes.get(change.task_id) is change.outcome
+            ):
+                del self._outcomes[change.task_id]
+        self._book.forget_idle(chain(self._held.values(), self._ended.values()))
+        with suppress(OSError):  # no new segment just now: the old one goes on growing
+            self._retiring.turn(added=self._writer.added, done=self._writer.done)

@@ -1,0 +1,22 @@
+"""Every ledger there is: a test that takes ``ledger`` or ``place`` runs on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from farthing.driver.ports import Ledger
+from tests.contract.places import Place, memory, sqlite
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def place(request, tmp_path) -> Iterator[Place]:
+    made = Place(memory if request.param == "memory" else sqlite(tmp_path))
+    yield made
+    made.ledger.close()
+
+
+@pytest.fixture
+def ledger(place: Place) -> Ledger:
+    return place.ledger
