@@ -1,5 +1,85 @@
-"""Smaller, bounded and explained bills for Claude API agents."""
+"""Smaller, bounded and explained bills for Claude API agents.
+
+The names below are found when they are first asked for: importing farthing loads no HTTP, async or
+database module and does no I/O. What each does is said where it lives, and in docs/library.md.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from farthing import batch
+    from farthing.core.history import prune_messages, summarize_history
+    from farthing.core.library_costs import check_cache_hit, cost_per_task, estimate_cost
+    from farthing.core.loop_detector import LoopDetector, LoopMatch
+    from farthing.core.marking import cached
+    from farthing.core.task_models import TASK_MODELS, TaskModels, select_model
+    from farthing.errors import BudgetExceeded as BudgetExceededError
+    from farthing.errors import FarthingError, LoopDetectedError, UnpricedModelError
+    from farthing.sdk.session import AsyncSession, Session, session
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = [
+    "TASK_MODELS",
+    "AsyncSession",
+    "BudgetExceededError",
+    "FarthingError",
+    "LoopDetectedError",
+    "LoopDetector",
+    "LoopMatch",
+    "Session",
+    "TaskModels",
+    "UnpricedModelError",
+    "__version__",
+    "batch",
+    "cached",
+    "check_cache_hit",
+    "cost_per_task",
+    "estimate_cost",
+    "prune_messages",
+    "select_model",
+    "session",
+    "summarize_history",
+]
+
+#: name → "module:attribute"; a module alone is itself the value
+_PLACES = {
+    "TASK_MODELS": "farthing.core.task_models:TASK_MODELS",
+    "AsyncSession": "farthing.sdk.session:AsyncSession",
+    # the name that articles teach for what the rest of the tree calls BudgetExceeded
+    "BudgetExceededError": "farthing.errors:BudgetExceeded",
+    "FarthingError": "farthing.errors:FarthingError",
+    "LoopDetectedError": "farthing.errors:LoopDetectedError",
+    "LoopDetector": "farthing.core.loop_detector:LoopDetector",
+    "LoopMatch": "farthing.core.loop_detector:LoopMatch",
+    "Session": "farthing.sdk.session:Session",
+    "TaskModels": "farthing.core.task_models:TaskModels",
+    "UnpricedModelError": "farthing.errors:UnpricedModelError",
+    "batch": "farthing.batch",
+    "cached": "farthing.core.marking:cached",
+    "check_cache_hit": "farthing.core.library_costs:check_cache_hit",
+    "cost_per_task": "farthing.core.library_costs:cost_per_task",
+    "estimate_cost": "farthing.core.library_costs:estimate_cost",
+    "prune_messages": "farthing.core.history:prune_messages",
+    "select_model": "farthing.core.task_models:select_model",
+    "session": "farthing.sdk.session:session",
+    "summarize_history": "farthing.core.history:summarize_history",
+}
+
+
+def __getattr__(name: str) -> object:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = place.partition(":")
+    found = import_module(module)
+    value: object = getattr(found, attribute) if attribute else found
+    globals()[name] = value  # the next look-up does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,8 +8,12 @@ The axis is *who must act*::
     │   └── InvalidRequest      the Claude API would answer 400
     ├── ConfigError             the operator: settings, policy, rate-card overrides
     │   └── UnpricedModelError  the model has no rate card; give one, or ask for tokens only
-    ├── BudgetExceeded          policy, not a fault
+    ├── BudgetExceeded          policy, not a fault: a budget is spent
+    ├── LoopDetectedError       policy, not a fault: the agent repeats itself
     ├── UpstreamError           Claude, or the network on the way to it
+    │   ├── UpstreamUnreachable nothing was sent: no name, no connection, no TLS
+    │   ├── UpstreamTimeout     no connection, or no answer, in time
+    │   └── UpstreamCut         the connection ended after the request had left
     ├── LedgerError             storage
     ├── TraceError              a trace or transcript cannot be read
     └── EngineBug               us
@@ -20,7 +24,8 @@ default message (its docstring's first line). Messages never contain a body, a p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from decimal import Decimal
 from typing import ClassVar, Protocol
 
 __all__ = [
@@ -32,10 +37,15 @@ __all__ = [
     "Finding",
     "InvalidRequest",
     "LedgerError",
+    "LoopDetectedError",
+    "LoopEvidence",
     "RequestError",
     "TraceError",
     "UnpricedModelError",
+    "UpstreamCut",
     "UpstreamError",
+    "UpstreamTimeout",
+    "UpstreamUnreachable",
 ]
 
 
@@ -107,10 +117,67 @@ class UnpricedModelError(ConfigError):
 
 
 class BudgetExceeded(FarthingError):
-    """A budget is spent."""
+    """A budget is spent.
+
+    ``farthing.BudgetExceededError`` is this class. A message is enough to raise it; the amounts are
+    dollars, None where nobody said::
+
+        >>> error = BudgetExceeded("nightly-report has spent its 5 USD", scope="nightly-report")
+        >>> error.scope, error.limit
+        ('nightly-report', None)
+    """
 
     code = "budget.exceeded"
     status_hint = 402
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        scope: str | None = None,
+        limit: Decimal | float | None = None,
+        spent: Decimal | float | None = None,
+        held: Decimal | float | None = None,
+        estimated: Decimal | float | None = None,
+    ) -> None:
+        #: whose budget it is
+        self.scope = scope
+        self.limit = limit
+        self.spent = spent
+        #: held for calls that are still under way
+        self.held = held
+        #: what the refused call could have cost
+        self.estimated = estimated
+        super().__init__(message)
+
+
+class LoopEvidence(Protocol):
+    """What a ``LoopDetectedError`` carries: what repeats, and how often it has been seen."""
+
+    @property
+    def cycle(self) -> tuple[Hashable, ...]:
+        """The signatures of one copy."""
+
+    @property
+    def repeats(self) -> int:
+        """Complete copies in a row."""
+
+
+class LoopDetectedError(FarthingError):
+    """The agent repeats itself without progress.
+
+    ``match`` is what ``LoopDetector.record`` returned, if that is where the loop was seen::
+
+        >>> LoopDetectedError("read_file again and again").match is None
+        True
+    """
+
+    code = "loop.detected"
+    status_hint = 402
+
+    def __init__(self, message: str = "", *, match: LoopEvidence | None = None) -> None:
+        self.match = match
+        super().__init__(message)
 
 
 class UpstreamError(FarthingError):
@@ -118,6 +185,28 @@ class UpstreamError(FarthingError):
 
     code = "upstream"
     status_hint = 502
+    #: can the request have left? Then it may have cost something
+    was_sent: ClassVar[bool] = True
+
+
+class UpstreamUnreachable(UpstreamError):
+    """The Claude API cannot be reached; nothing was sent."""
+
+    code = "upstream.unreachable"
+    was_sent = False
+
+
+class UpstreamTimeout(UpstreamError):
+    """The Claude API did not answer in time."""
+
+    code = "upstream.timeout"
+    status_hint = 504
+
+
+class UpstreamCut(UpstreamError):
+    """The connection to the Claude API ended before the answer was complete."""
+
+    code = "upstream.cut"
 
 
 class LedgerError(FarthingError):

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from typing import assert_type
+from typing import Any, assert_type
 
+import anthropic
 import pytest
+from anthropic.types import MessageParam
 
 import farthing
-from farthing.errors import FarthingError, RequestError, UnpricedModelError
+from farthing.errors import FarthingError, LoopEvidence, RequestError, UnpricedModelError
 from farthing.pricing import Cost, RateCard, catalog, find_card, price, require_card, traits
 from farthing.wire.blocks import Block, CacheControl, Message
 from farthing.wire.meter import StreamMeter
@@ -83,3 +85,57 @@ def test_errors_are_caught_by_who_must_act():
     assert_type(unreadable.value.code, str)
     assert_type(unpriced.value.model, str)
     assert issubclass(RequestError, FarthingError)
+
+
+def test_the_library_takes_and_gives_plain_values():
+    match = farthing.LoopDetector(repeats=3, max_cycle_len=3).record(("read_file", "a.py"))
+    messages = [{"role": "user", "content": "Hi"}]
+
+    assert_type(match, farthing.LoopMatch | None)
+    assert_type(farthing.select_model("classify", 100, policy="articles"), str)
+    assert_type(farthing.estimate_cost("claude-sonnet-5-5", 10, 10, cached_tokens=5), float)
+    assert_type(farthing.cost_per_task("claude-sonnet-5-5", usage={"input_tokens": 1}), float)
+    assert_type(farthing.check_cache_hit({"input_tokens": 1})["cache_hit_rate"], float)
+    assert_type(farthing.prune_messages(messages, 100), list[dict[str, str]])
+    assert_type(farthing.summarize_history(messages)["content"], str)
+    assert_type(farthing.cached({"messages": messages}), dict[str, Any])
+
+
+def test_the_messages_of_the_sdk_keep_their_type():
+    messages: list[MessageParam] = [{"role": "user", "content": "Hi"}]
+
+    assert_type(farthing.prune_messages(messages), list[MessageParam])
+
+
+def test_the_library_raises_typed_errors():
+    budget = farthing.BudgetExceededError("spent", limit=5.0)
+
+    assert_type(budget.limit, Decimal | float | None)
+    assert_type(budget.scope, str | None)
+    assert_type(farthing.LoopDetectedError("again").match, LoopEvidence | None)
+
+
+def test_a_session_is_as_async_as_its_client():
+    sync_client = anthropic.Anthropic(api_key="x")
+    async_client = anthropic.AsyncAnthropic(api_key="x")
+    session = farthing.session(budget_usd=5.0, system="Be brief.", tools=[], client=sync_client)
+
+    assert_type(session, farthing.Session)
+    assert_type(farthing.session(client=async_client), farthing.AsyncSession)
+    assert_type(session.spent, float)
+    assert_type(session.budget, float | None)
+    assert_type(session.messages, list[dict[str, Any]])
+    sync_client.close()
+
+
+def batch_rows_are_typed(client: anthropic.Anthropic) -> None:
+    """Never run: it would need Claude."""
+    id_ = farthing.batch.submit([{"custom_id": "a", "user_message": "Hi"}], client=client)
+
+    assert_type(id_, str)
+    for row in farthing.batch.results(id_, wait=True, client=client):
+        assert_type(row["custom_id"], str)
+        if "error" in row:
+            assert_type(row["error"], str)
+        else:
+            assert_type(row["text"], str)
