@@ -1,0 +1,241 @@
+"""One exchange as a conversation: it yields effects and receives their replies.
+
+Theory of operation
+-------------------
+``converse`` is a generator. It decides; a driver does (``farthing.driver``), and throws what goes
+wrong back in at the place that asked: ``UpstreamError`` and ``LedgerError`` as they come, and
+``Interrupted`` when the driver itself is stopped (the client left, the process ends). The order is
+always::
+
+    Reserve?  Open  Send  ( Read  Settle  Deliver       a plain answer: its headers say its cost
+                          | Deliver  Relay…  Settle )   a stream: the first byte waits for nobody
+
+An exchange settles once. ``Settle`` may be *asked for* again after an interruption in its middle,
+because a ledger counts the same settlement once. What was seen decides how (``exchange_settle``).
+
+Our own troubles do not become the client's: a ledger that cannot write is noted and the call goes
+on; only a budget may say no, and whether it says no when it cannot be asked is the operator's
+choice.
+
+Rules of this file: an effect that waits is asked for only inside ``_steps``; what follows an
+interruption are ``Prompt`` effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Final
+
+from farthing.core.exchange_batch import book_results
+from farthing.core.exchange_call import Call
+from farthing.core.exchange_effects import (
+    Conversation,
+    Deliver,
+    Effect,
+    Head,
+    Interrupted,
+    Now,
+    Read,
+    Relay,
+    Reserve,
+    Send,
+    ask,
+)
+from farthing.core.exchange_parts import ExchangeParts, Steps
+from farthing.core.exchange_prepare import Setup, prepare
+from farthing.core.exchange_settle import Verdict, cut, failed, free
+from farthing.core.exchange_tap import BatchLines
+from farthing.core.hold import describe_refusal
+from farthing.core.records import Refused
+from farthing.errors import BudgetExceeded, LedgerError, UpstreamError
+from farthing.wire.envelope import is_retryable, parse_error, type_of
+from farthing.wire.meter import StreamMeter
+
+__all__ = ["converse"]
+
+_EVENT_STREAM: Final = "text/event-stream"
+
+
+def converse(call: Call, setup: Setup) -> Conversation:
+    """The whole conversation about one call."""
+    exchange = _Exchange(call, setup, prepare(call, setup))
+    try:
+        yield from exchange.steps()
+    except Exception:  # protects the ledger: whatever ends a conversation, its row is closed
+        yield from exchange.give_up()
+        raise
+
+
+class _Exchange(ExchangeParts):
+    """The steps of one exchange, from the budget to the last byte."""
+
+    def steps(self) -> Steps:
+        """From the budget to the last byte."""
+        if (yield from self._is_refused()):
+            return
+        yield from self._open()
+        head = yield from self._send()
+        if head is None:
+            return
+        endpoint, batch_id = self._prepared.route.endpoint, self._prepared.route.batch_id
+        is_message = endpoint == "messages"
+        if head.status >= 300:
+            yield from self._error_answer(head)
+        elif batch_id is not None:
+            yield from self._batch_results(head, batch_id)
+        elif is_message and (head.header(b"content-type") or "").startswith(_EVENT_STREAM):
+            yield from self._stream(head)
+        elif is_message:
+            yield from self._message(head)
+        else:
+            yield from self._pass_on(head)
+
+    def give_up(self) -> Steps:
+        """End an exchange that was interrupted, by ``Prompt`` effects alone."""
+        progress = self._progress
+        if progress.is_settled:
+            return
+        if progress.is_open or self._is_opening:
+            progress.note("interrupted")
+            now = yield from ask(Now())
+            yield from self._settle(cut(progress, prices=self._setup.prices, now=now.at))
+        elif self._prepared.cap_pico is not None:
+            yield from self._release()
+
+    # -- before sending ---------------------------------------------------------------------------
+
+    def _is_refused(self) -> Generator[Effect[Any], Any, bool]:
+        """Hold the worst case in the task's budget; answer the client if it does not fit."""
+        prepared = self._prepared
+        if prepared.budget_problem is not None:
+            return (yield from self._unheld("budget.unreadable", prepared.budget_problem))
+        if prepared.cap_pico is None:
+            return False
+        if prepared.worst is None:
+            return (yield from self._unheld("budget.unpriced", "this call has no price"))
+        reserve = Reserve(
+            prepared.scope, prepared.worst.hold_pico, prepared.cap_pico, prepared.reservation_id
+        )
+        try:
+            reply = yield from ask(reserve)
+        except LedgerError:
+            return (yield from self._unheld("budget.ledger_fault", "the ledger cannot be asked"))
+        if isinstance(reply, Refused):
+            return (yield from self._refuse("budget.refused", describe_refusal(reply)))
+        self._progress.hold_pico = reply.amount_pico
+        return False
+
+    def _unheld(self, code: str, why: str) -> Generator[Effect[Any], Any, bool]:
+        """No hold could be made: go on, or refuse where budgets fail closed."""
+        if self._setup.budget_fault == "closed":
+            message = f"the budget cannot be kept: {why}; correct that, or let budgets fail open"
+            return (yield from self._refuse(code, message))
+        yield from self._noted(code)
+        return False
+
+    def _refuse(self, code: str, message: str) -> Generator[Effect[Any], Any, bool]:
+        error = BudgetExceeded(message)
+        self._progress.note(code)
+        yield from self._open()
+        status = error.status_hint
+        yield from self._settle(
+            Verdict(state="released", error_type=type_of(status), http_status=status)
+        )
+        yield from self._answer(error)
+        return True
+
+    def _send(self) -> Generator[Effect[Any], Any, Head | None]:
+        progress = self._progress
+        progress.is_sent = True  # from here on it may have been, whatever interrupts us
+        try:
+            progress.head = yield from ask(Send(self._prepared.plan.body))
+        except UpstreamError as error:
+            progress.is_sent = error.was_sent
+            yield from self._failed(error)
+            if not error.was_sent:
+                yield from self._may_be_retried()
+            return None
+        return progress.head
+
+    # -- the answer -------------------------------------------------------------------------------
+
+    def _error_answer(self, head: Head) -> Steps:
+        tap = yield from self._tap(head, None)
+        try:
+            body = yield from ask(Read(tap, self._setup.answer_limit_bytes))
+        except UpstreamError as error:
+            yield from self._failed(error)
+            return
+        envelope = parse_error(tap.decoded(body.raw))
+        yield from self._settle(failed(envelope.type if envelope else type_of(head.status)))
+        verdict = head.header(b"x-should-retry")
+        hint = {} if verdict is None else {"x-should-retry": verdict}
+        if is_retryable(head.status, hint):
+            yield from self._may_be_retried()
+        yield from self._deliver(head, body.raw if body.is_whole else None)
+        if not body.is_whole:
+            yield from ask(Deliver(body.raw))
+            yield from ask(Relay(tap))
+
+    def _message(self, head: Head) -> Steps:
+        """A plain answer: held until its usage is read, so that its headers say what it cost."""
+        tap = yield from self._tap(head, None)
+        try:
+            body = yield from ask(Read(tap, self._setup.answer_limit_bytes))
+        except UpstreamError as error:
+            yield from self._failed(error)
+            return
+        verdict = yield from self._verdict_of(tap.decoded(body.raw) if body.is_whole else b"")
+        settled = yield from self._settle(verdict)
+        yield from self._deliver(head, body.raw if body.is_whole else None, settled)
+        if not body.is_whole:
+            yield from ask(Deliver(body.raw))
+            yield from ask(Relay(tap))
+
+    def _stream(self, head: Head) -> Steps:
+        meter = StreamMeter()
+        tap = yield from self._tap(head, meter)
+        yield from self._deliver(head, None)
+        try:
+            yield from ask(Relay(tap))
+        except UpstreamError:
+            yield from self._settle_cut("answer.cut")
+            raise
+        error_type = meter.error.type if meter.error else None
+        if meter.final_usage_seen:
+            yield from self._settle_cut(None, error_type)
+        elif meter.problem or tap.is_blind:
+            yield from self._settle_cut("answer.unreadable", error_type)
+        else:
+            yield from self._settle_cut("answer.incomplete", error_type)
+
+    def _pass_on(self, head: Head) -> Steps:
+        """An answer that says nothing about money."""
+        tap = yield from self._tap(head, None)
+        yield from self._deliver(head, None)
+        try:
+            yield from ask(Relay(tap))
+        except UpstreamError:
+            yield from self._settle_cut("answer.cut")
+            raise
+        yield from self._settle(
+            free() if self._prepared.route.is_free else Verdict(state="settled")
+        )
+
+    def _batch_results(self, head: Head, batch_id: str) -> Steps:
+        """Book each result as it passes; reading them again books nothing twice."""
+        lines = BatchLines()
+        tap = yield from self._tap(head, lines)
+        yield from self._deliver(head, None)
+        is_over = False
+        try:
+            while not is_over:
+                is_over = yield from ask(Relay(tap))
+                if is_over:
+                    lines.finish()
+                yield from book_results(lines.take(), batch_id, self._progress, self._setup)
+        except (UpstreamError, Interrupted):
+            yield from book_results(lines.take(), batch_id, self._progress, self._setup)
+            raise
+        if lines.unreadable or tap.is_blind:
+            yield from self._noted("batch.unreadable")

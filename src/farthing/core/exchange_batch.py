@@ -1,0 +1,78 @@
+"""Books the results of a Message Batch when they pass: one exchange per item, at the batch price.
+
+Its id derives from the batch and the item, so results that are read again are on record already.
+Only a succeeded item costs something (API facts, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from farthing.core.exchange_call import Moment
+from farthing.core.exchange_effects import Effect, Note, Now, Open, Settle, ask
+from farthing.core.exchange_prepare import Setup
+from farthing.core.exchange_settle import Progress, Verdict, failed, of_message
+from farthing.core.records import Opened, Settlement
+from farthing.errors import LedgerError
+from farthing.wire.answers import BatchResult
+
+__all__ = ["book_results", "item_id"]
+
+
+def item_id(batch_id: str, custom_id: str) -> str:
+    """The exchange id of one item of a batch."""
+    return f"{batch_id}:{custom_id}"
+
+
+def book_results(
+    results: Iterable[BatchResult], batch_id: str, progress: Progress, setup: Setup
+) -> Generator[Effect[Any], Any, None]:
+    """Open and settle what these items cost; a ledger that cannot write is noted."""
+    now: Moment | None = None
+    for result in results:
+        now = now or (yield from ask(Now()))
+        exchange_id = item_id(batch_id, result.custom_id)
+        try:
+            yield from ask(Open(_opened(exchange_id, progress, setup)))
+            yield from ask(Settle(_settled(exchange_id, result, setup, now)))
+        except LedgerError:
+            yield from ask(Note("ledger.batch_item_failed", exchange_id))
+
+
+def _opened(exchange_id: str, progress: Progress, setup: Setup) -> Opened:
+    prepared = progress.prepared
+    return Opened(
+        exchange_id=exchange_id,
+        opened_at=progress.call.received.at,
+        attribution=prepared.attribution,
+        endpoint="batch_item",
+        path="GET /v1/messages/batches",
+        request_bytes=0,
+        body_digest=prepared.body_digest,
+        engine_version=setup.engine_version,
+    )
+
+
+def _settled(exchange_id: str, result: BatchResult, setup: Setup, now: Moment) -> Settlement:
+    verdict = _verdict(result, setup, now)
+    return Settlement(
+        exchange_id=exchange_id,
+        state="settled",
+        ended_at=now.at,
+        model_served=verdict.model,
+        usage=verdict.usage,
+        cost=verdict.cost,
+        rate_card_id=verdict.rate_card_id,
+        baseline_pico=verdict.cost.total if verdict.cost is not None else None,
+        stop_reason=verdict.stop_reason,
+        error_type=verdict.error_type,
+        message_id=verdict.message_id,
+        notes=verdict.notes,
+    )
+
+
+def _verdict(result: BatchResult, setup: Setup, now: Moment) -> Verdict:
+    if result.message is not None:
+        return of_message(result.message, asked=None, prices=setup.prices, now=now.at, batch=True)
+    return failed(result.error.type if result.error else result.outcome)

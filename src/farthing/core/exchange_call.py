@@ -1,0 +1,87 @@
+"""What a door hands over: one call of a client, the moment it came, and where it goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from farthing.core.records import Endpoint
+
+__all__ = ["Call", "Moment", "Route", "route_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant by both clocks: the wall's for records, the monotonic one for durations."""
+
+    at: datetime
+    ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One HTTP request of a client, as far as an exchange looks at it."""
+
+    #: minted by the door; a retry takes over the id of the exchange that it goes on with
+    exchange_id: str
+    method: str
+    #: without the query
+    path: str
+    #: lower-case names; of a name given twice, the first
+    headers: Mapping[str, str]
+    received: Moment
+    #: empty where the door streams a body that it does not hold
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<Call {self.exchange_id} {self.method} {len(self.body)} bytes>"
+
+    def flag(self, name: str) -> bool:
+        """Is a header of ours switched on?"""
+        return self.headers.get(name, "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What a path means for the bill."""
+
+    endpoint: Endpoint
+    #: the path's class, without ids: it may rest in the ledger
+    path: str
+    #: nothing that is sent here costs anything
+    is_free: bool = False
+    #: does it get a row; reading what exists does not
+    is_recorded: bool = True
+    #: the batch whose results are read here
+    batch_id: str | None = None
+
+
+_RESULTS: Final = re.compile(r"/v1/messages/batches/([^/]+)/results")
+#: Creating batches, uploading files and skills costs nothing by itself (API facts, sections 3, 5).
+_FREE: Final = re.compile(r"/v1/(?:messages/batches|files|skills|models)(?:/.*)?")
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+
+_MESSAGES: Final = Route(endpoint="messages", path="POST /v1/messages")
+_COUNTING: Final = Route(
+    endpoint="count_tokens", path="POST /v1/messages/count_tokens", is_free=True
+)
+
+
+def route_of(method: str, path: str) -> Route:
+    """The class of a path; what we do not know is passed on and recorded without a price."""
+    if method == "POST" and path == "/v1/messages":
+        return _MESSAGES
+    if method == "POST" and path == "/v1/messages/count_tokens":
+        return _COUNTING
+    results = _RESULTS.fullmatch(path) if method == "GET" else None
+    family = "/".join(path.split("/")[:3])[:64] if path.startswith("/v1/") else "/"
+    return Route(
+        endpoint="other",
+        path=f"{method[:16]} {family}",
+        is_free=_FREE.fullmatch(path) is not None or method in _READING,
+        is_recorded=method not in _READING,
+        batch_id=results[1] if results else None,
+    )

@@ -1,0 +1,183 @@
+"""What an exchange asks for: each effect names the type of its reply.
+
+``held = yield from ask(Reserve(...))`` is typed by ``Reserve(Effect[Held | Refused])``. The effects
+that a driver performs without waiting (``Prompt``) are those that an interrupted exchange may still
+ask for; ``Send``, ``Read``, ``Relay`` and ``Deliver`` it may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from farthing.core.exchange_call import Moment
+from farthing.core.exchange_tap import Decoder, Tap
+from farthing.core.records import Held, Opened, Refused, Settlement
+
+__all__ = [
+    "Body",
+    "ClientHead",
+    "Conversation",
+    "DecoderFor",
+    "Deliver",
+    "Effect",
+    "Head",
+    "Interrupted",
+    "Note",
+    "Now",
+    "Open",
+    "Prompt",
+    "Read",
+    "Relay",
+    "Release",
+    "Reserve",
+    "Send",
+    "Settle",
+    "ask",
+]
+
+_Reply = TypeVar("_Reply")
+_RawHeaders = Sequence[tuple[bytes, bytes]]
+
+
+class Interrupted(Exception):
+    """Thrown into a conversation whose driver was stopped: only ``Prompt`` effects are left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect(Generic[_Reply]):
+    """Something only a driver can do; ``_Reply`` is what comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of an upstream answer and when it came."""
+
+    status: int
+    headers: _RawHeaders
+    sent_ns: int
+    at_ns: int
+
+    def header(self, name: bytes) -> str | None:
+        """The first value of a header by its lower-case name."""
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("latin-1")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A plain answer's bytes as they came."""
+
+    raw: bytes
+    #: False: longer than was asked for; the rest is to be relayed
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHead:
+    """The first part of what goes to the client; without a body, chunks follow."""
+
+    status: int
+    headers: _RawHeaders
+    body: bytes | None = None
+
+
+# -- performed without waiting --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Now(Effect[Moment]):
+    """What time is it?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve(Effect[Held | Refused]):
+    """Hold an amount in a budget."""
+
+    scope: str
+    amount_pico: int
+    cap_pico: int
+    reservation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release(Effect[None]):
+    """End a hold that led to nothing."""
+
+    reservation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open(Effect[None]):
+    """Record an intent."""
+
+    opened: Opened
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(Effect[None]):
+    """Record how the exchange ended."""
+
+    settlement: Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Effect[None]):
+    """Count something that should not happen."""
+
+    code: str
+    exchange_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderFor(Effect[Decoder | None]):
+    """A decoder for a content encoding; None where there is none."""
+
+    encoding: str
+
+
+Prompt = Now | Reserve | Release | Open | Settle | Note | DecoderFor
+
+
+# -- performed by waiting -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Effect[Head]):
+    """Send the body upstream and wait for the head of the answer."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Effect[Body]):
+    """Read a plain answer, up to a limit."""
+
+    tap: Tap
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Relay(Effect[bool]):
+    """Pass the chunks on, feeding the tap; True at the end, False where the tap is full."""
+
+    tap: Tap
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver(Effect[None]):
+    """Give the client a head, or bytes already read."""
+
+    part: ClientHead | bytes
+
+
+Conversation = Generator[Effect[Any], Any, None]
+
+
+def ask(effect: Effect[_Reply]) -> Generator[Effect[Any], Any, _Reply]:
+    """Yield an effect; the reply has the effect's type."""
+    reply: _Reply = yield effect
+    return reply

@@ -1,0 +1,174 @@
+"""What several steps of an exchange have in common: open, tap, settle, answer, note.
+
+Rules of this file: a ledger that fails is noted and never raises here; ``_settle`` is the one place
+that ends an exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Final
+
+from farthing.core.exchange_call import Call
+from farthing.core.exchange_effects import (
+    ClientHead,
+    DecoderFor,
+    Deliver,
+    Effect,
+    Head,
+    Note,
+    Now,
+    Open,
+    Release,
+    Settle,
+    ask,
+)
+from farthing.core.exchange_prepare import Prepared, Setup
+from farthing.core.exchange_settle import Progress, Verdict, cut, of_message, settlement
+from farthing.core.exchange_tap import BatchLines, Tap
+from farthing.core.joining import Failure
+from farthing.core.records import Settlement
+from farthing.errors import FarthingError, LedgerError, UpstreamError
+from farthing.pricing.money import dump_usd
+from farthing.wire.answers import usage_of_message
+from farthing.wire.envelope import dump_refusal, type_of
+from farthing.wire.meter import StreamMeter
+
+__all__ = ["ExchangeParts", "Steps"]
+
+Steps = Generator[Effect[Any], Any, None]
+
+_EXCHANGE_ID: Final = b"x-farthing-exchange-id"
+_COST: Final = b"x-farthing-cost-usd"
+_SAVED: Final = b"x-farthing-saved-usd"
+
+
+class ExchangeParts:
+    """One exchange: what is known of it, and the parts that its steps are made of."""
+
+    def __init__(self, call: Call, setup: Setup, prepared: Prepared) -> None:
+        self._setup = setup
+        self._prepared = prepared
+        self._progress = Progress(call=call, prepared=prepared)
+        self._is_opening = False
+
+    def _open(self) -> Steps:
+        if not self._prepared.route.is_recorded:
+            return
+        self._is_opening = True
+        opened = self._prepared.opened(self._progress.call, self._setup, self._progress.hold_pico)
+        try:
+            yield from ask(Open(opened))
+        except LedgerError:
+            yield from self._noted("ledger.open_failed")
+        else:
+            self._progress.is_open = True
+        self._is_opening = False
+
+    def _tap(
+        self, head: Head, reader: StreamMeter | BatchLines | None
+    ) -> Generator[Effect[Any], Any, Tap]:
+        """The tap of this answer, with what it takes to read its encoding."""
+        encoding = (head.header(b"content-encoding") or "identity").strip().lower()
+        decoder = None
+        if encoding != "identity":
+            decoder = yield from ask(DecoderFor(encoding))
+        tap = Tap(reader, decoder)
+        if encoding != "identity" and decoder is None:
+            tap.is_blind = True
+            self._progress.note("answer.encoding_unknown")
+        self._progress.tap = tap
+        return tap
+
+    def _verdict_of(self, plain: bytes) -> Generator[Effect[Any], Any, Verdict]:
+        """What a plain message cost, or the interval where it does not say."""
+        progress, prices = self._progress, self._setup.prices
+        now = yield from ask(Now())
+        try:
+            message = usage_of_message(plain)
+        except UpstreamError:
+            progress.note("answer.unreadable")
+            return cut(progress, prices=prices, now=now.at)
+        return of_message(message, asked=self._prepared.model, prices=prices, now=now.at)
+
+    def _settle_cut(self, code: str | None, error_type: str | None = None) -> Steps:
+        """Settle by what was seen: the final usage, or an interval."""
+        if code is not None:
+            self._progress.note(code)
+        now = yield from ask(Now())
+        yield from self._settle(
+            cut(self._progress, prices=self._setup.prices, now=now.at, error_type=error_type)
+        )
+
+    def _settle(self, verdict: Verdict) -> Generator[Effect[Any], Any, Settlement | None]:
+        """Record the end, once; an intent that could not be recorded is tried again first."""
+        progress = self._progress
+        if not self._prepared.route.is_recorded:
+            return None
+        if not progress.is_open:
+            yield from self._open()
+        now = yield from ask(Now())
+        record = settlement(progress, verdict, now)
+        if progress.is_open:
+            yield from self._record(record)
+        elif progress.hold_pico is not None:
+            yield from self._release()  # no row will ever end this hold
+        progress.is_settled = True
+        for code in record.notes:
+            if code.startswith("fail_open."):
+                yield from self._counted(code)
+        return record
+
+    def _record(self, record: Settlement) -> Steps:
+        try:
+            yield from ask(Settle(record))
+        except LedgerError:
+            yield from self._noted("ledger.settle_failed")
+
+    def _release(self) -> Steps:
+        try:
+            yield from ask(Release(self._prepared.reservation_id))
+        except LedgerError:
+            yield from self._noted("ledger.release_failed")
+
+    def _failed(self, error: UpstreamError) -> Steps:
+        """No answer, or none to its end, and the client has seen nothing of it yet."""
+        yield from self._settle_cut(error.code, type_of(error.status_hint))
+        yield from self._answer(error)
+
+    def _may_be_retried(self) -> Steps:
+        """Remember a failure that cost nothing: the client's next attempt goes on with it."""
+        prepared = self._prepared
+        if prepared.route.endpoint != "messages":
+            return
+        now = yield from ask(Now())
+        self._setup.joining.failed(
+            prepared.body_digest,
+            prepared.attribution.key_scope,
+            Failure(prepared.exchange_id, prepared.attempt, now.ns),
+        )
+
+    def _answer(self, error: FarthingError) -> Steps:
+        """Answer in the provider's envelope."""
+        refusal = dump_refusal(error)
+        headers = [(name.encode(), text.encode()) for name, text in refusal.headers.items()]
+        length = (b"content-length", str(len(refusal.body)).encode())
+        own = (_EXCHANGE_ID, self._prepared.exchange_id.encode())
+        yield from ask(Deliver(ClientHead(refusal.status, [*headers, length, own], refusal.body)))
+
+    def _deliver(self, head: Head, body: bytes | None, settled: Settlement | None = None) -> Steps:
+        """The upstream's head as it came, and ours added."""
+        own = [(_EXCHANGE_ID, self._prepared.exchange_id.encode())]
+        if settled is not None and settled.cost is not None:
+            total = settled.cost.total
+            own.append((_COST, dump_usd(total).encode()))
+            if settled.baseline_pico is not None:
+                own.append((_SAVED, dump_usd(settled.baseline_pico - total).encode()))
+        yield from ask(Deliver(ClientHead(head.status, [*head.headers, *own], body)))
+
+    def _noted(self, code: str) -> Steps:
+        self._progress.note(code)
+        yield from self._counted(code)
+
+    def _counted(self, code: str) -> Steps:
+        yield from ask(Note(code, self._prepared.exchange_id))

@@ -1,0 +1,222 @@
+"""From what was seen of an answer to how the exchange ended; pure.
+
+The rules (architecture, law 5; contract of the settlement):
+
+- cost comes from the provider's usage only, at the card of the day; no card: tokens without money;
+- an answer with an error status before any output costs nothing;
+- the final usage was not seen: ``unsettled``, from what was reported to the most it can have been;
+- a refusal before any output is free, but for the billed categories (API facts 1.3);
+- nothing was sent: ``released``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from farthing.core.exchange_call import Call, Moment
+from farthing.core.exchange_effects import Head
+from farthing.core.exchange_guard import guarded
+from farthing.core.exchange_prepare import Prepared
+from farthing.core.exchange_tap import Tap
+from farthing.core.records import FinalState, Settlement
+from farthing.errors import UnpricedModelError
+from farthing.pricing.billing import is_refusal_billed, price
+from farthing.pricing.cards import RateCardId
+from farthing.pricing.catalog import Catalog
+from farthing.pricing.money import Cost
+from farthing.wire.answers import MessageUsage
+from farthing.wire.envelope import type_of
+from farthing.wire.usage import Usage
+
+__all__ = ["Progress", "Verdict", "cut", "failed", "free", "of_message", "settlement"]
+
+_NOTHING: Final = Cost()
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """How far an exchange has come; what a settlement is made of."""
+
+    call: Call
+    prepared: Prepared
+    hold_pico: int | None = None
+    is_open: bool = False
+    is_sent: bool = False
+    is_settled: bool = False
+    head: Head | None = None
+    tap: Tap = field(default_factory=Tap)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, code: str) -> None:
+        """Remember what went differently."""
+        self.notes.append(code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The part of a settlement that depends on the answer."""
+
+    state: FinalState
+    usage: Usage | None = None
+    cost: Cost | None = None
+    low_pico: int | None = None
+    high_pico: int | None = None
+    rate_card_id: RateCardId | None = None
+    model: str | None = None
+    message_id: str | None = None
+    stop_reason: str | None = None
+    error_type: str | None = None
+    #: what the client was told where the provider was not asked
+    http_status: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def settlement(progress: Progress, verdict: Verdict, now: Moment) -> Settlement:
+    """The record of an exchange's end."""
+    call, prepared, head, tap = progress.call, progress.prepared, progress.head, progress.tap
+    is_untouched = prepared.plan.is_empty and verdict.cost is not None
+    return Settlement(
+        exchange_id=prepared.exchange_id,
+        state=verdict.state,
+        ended_at=now.at,
+        model_served=verdict.model,
+        usage=verdict.usage,
+        cost=verdict.cost,
+        low_pico=verdict.low_pico,
+        high_pico=verdict.high_pico,
+        rate_card_id=verdict.rate_card_id,
+        baseline_pico=verdict.cost.total if is_untouched and verdict.cost else None,
+        http_status=head.status if head else verdict.http_status,
+        stop_reason=verdict.stop_reason,
+        error_type=verdict.error_type,
+        provider_request_id=head.header(b"request-id") if head else None,
+        message_id=verdict.message_id,
+        attempts=prepared.attempt,
+        response_bytes=tap.response_bytes,
+        overhead_us=_overhead_us(progress, now),
+        ttft_us=_us(tap.first_ns - call.received.ns) if tap.first_ns is not None else None,
+        total_us=_us(now.ns - call.received.ns),
+        plan=prepared.plan.reasons,
+        notes=(*prepared.notes, *progress.notes, *verdict.notes),
+    )
+
+
+def of_message(
+    message: MessageUsage, *, asked: str | None, prices: Catalog, now: datetime, batch: bool = False
+) -> Verdict:
+    """A message whose usage is final."""
+    model = message.model or asked
+    notes: list[str] = []
+    unpriced: tuple[Cost | None, RateCardId | None] = (None, None)
+    cost, card_id = guarded(
+        lambda: _priced(message, model, prices, now, batch=batch, notes=notes),
+        unpriced,
+        code="price",
+        notes=notes,
+    )
+    return Verdict(
+        state="settled",
+        usage=message.usage,
+        cost=cost,
+        rate_card_id=card_id,
+        model=message.model,
+        message_id=message.message_id,
+        stop_reason=message.stop_reason,
+        notes=(*notes, *_remarks(message.usage)),
+    )
+
+
+def failed(error_type: str | None) -> Verdict:
+    """An error answer before any output: it costs nothing."""
+    return Verdict(state="settled", usage=Usage(), cost=_NOTHING, error_type=error_type)
+
+
+def free() -> Verdict:
+    """An answer of an endpoint that costs nothing."""
+    return Verdict(state="settled", cost=_NOTHING)
+
+
+def cut(
+    progress: Progress, *, prices: Catalog, now: datetime, error_type: str | None = None
+) -> Verdict:
+    """What is known of an exchange that ends here, wherever it stands."""
+    if not progress.is_sent:
+        return Verdict(state="released", error_type=error_type)
+    if progress.prepared.route.is_free:
+        return free()
+    if progress.head is not None and progress.head.status >= 300:
+        return failed(type_of(progress.head.status))
+    message = progress.tap.meter.message if progress.tap.meter else None
+    asked, worst = progress.prepared.model, progress.prepared.worst
+    if progress.tap.meter and progress.tap.meter.final_usage_seen and message:
+        return of_message(message, asked=asked, prices=prices, now=now)
+    low, high = 0, worst.high_pico if worst else None
+    if message is not None:
+        seen = of_message(message, asked=asked, prices=prices, now=now)
+        # A refusal may still follow, which is free as long as nothing was said.
+        low = seen.cost.total if seen.cost is not None and message.usage.output else 0
+        high = worst.high_given(message.usage) if worst else None
+    return Verdict(
+        state="unsettled",
+        usage=message.usage if message else None,
+        low_pico=low if high is None else min(low, high),
+        high_pico=high,
+        model=message.model if message else None,
+        message_id=message.message_id if message else None,
+        stop_reason=message.stop_reason if message else None,
+        error_type=error_type,
+    )
+
+
+def _priced(
+    message: MessageUsage,
+    model: str | None,
+    prices: Catalog,
+    now: datetime,
+    *,
+    batch: bool,
+    notes: list[str],
+) -> tuple[Cost | None, RateCardId | None]:
+    card = prices.find(model, on=now) if model else None
+    if card is None:
+        notes.append("unpriced.model")
+        return None, None
+    usage = message.usage
+    is_billed = is_refusal_billed(
+        message.refusal_category, output_tokens=usage.output, on=now.date()
+    )
+    if message.stop_reason == "refusal" and not is_billed and not usage.iterations:
+        return _NOTHING, card.id
+    try:
+        cost = price(
+            usage,
+            card,
+            cards=prices.on(now),
+            batch=True if batch else None,
+            declined_billed=is_billed,
+        )
+    except UnpricedModelError:
+        notes.append("unpriced.usage")
+        return None, None
+    return cost, card.id
+
+
+def _remarks(usage: Usage) -> tuple[str, ...]:
+    """What makes the provider's invoice differ from usage × card, as far as we know."""
+    return (f"fallback_credit.{usage.fallback_credit}",) if usage.fallback_credit else ()
+
+
+def _overhead_us(progress: Progress, now: Moment) -> int:
+    """Our own time: before the request left and after its answer had come."""
+    head = progress.head
+    if head is None:
+        return 0
+    before = head.sent_ns - progress.call.received.ns
+    after = now.ns - (progress.tap.ended_ns or now.ns)
+    return _us(before + after)
+
+
+def _us(ns: int) -> int:
+    return max(0, ns // 1_000)

@@ -1,0 +1,124 @@
+"""Runs an exchange on an event loop: the twin of ``sync_driver``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from farthing.core.exchange import converse
+from farthing.core.exchange_call import Call
+from farthing.core.exchange_effects import (
+    Body,
+    ClientHead,
+    Conversation,
+    Deliver,
+    Head,
+    Read,
+    Relay,
+    Send,
+)
+from farthing.core.exchange_prepare import Setup
+from farthing.core.exchange_tap import Tap
+from farthing.driver.ports import AsyncAnswer, AsyncSender
+from farthing.driver.prompt import Ports, Reply, interrupt, perform
+from farthing.errors import FarthingError
+
+__all__ = ["AsyncDriver"]
+
+
+class AsyncDriver:
+    """Runs exchanges over awaited ones; the ledger stays synchronous."""
+
+    def __init__(self, setup: Setup, ports: Ports) -> None:
+        self._setup = setup
+        self._ports = ports
+
+    def run(self, call: Call, send: AsyncSender) -> AsyncGenerator[ClientHead | bytes, None]:
+        """What goes to the client: a head, then its chunks if it has no body.
+
+        Close the iterator (``contextlib.aclosing``) where the client may leave early. An
+        ``UpstreamError`` means that the answer was cut behind its head: cut the client's too.
+        """
+        return _run(converse(call, self._setup), self._ports, send)
+
+
+async def _run(
+    conversation: Conversation, ports: Ports, send: AsyncSender
+) -> AsyncGenerator[ClientHead | bytes, None]:
+    answer = _Answering(ports)
+    try:
+        effect = next(conversation)
+        while True:
+            reply: Reply | Head | Body | bool = None
+            try:
+                match effect:
+                    case Deliver(part):
+                        yield part
+                    case Send(body):
+                        reply = await answer.send(send, body)
+                    case Read(tap, limit):
+                        reply = await answer.read(tap, limit)
+                    case Relay(tap):
+                        async for chunk in answer.relay(tap):
+                            yield chunk
+                        reply = answer.is_over
+                    case _:
+                        reply = perform(effect, ports)
+            except FarthingError as error:
+                effect = conversation.throw(error)
+            else:
+                effect = conversation.send(reply)
+    except StopIteration:
+        return
+    except BaseException:
+        interrupt(conversation, ports)
+        raise
+    finally:
+        answer.close()
+
+
+class _Answering:
+    """The answer of one attempt and how far it was read."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._clock = ports.clock
+        self._answer: AsyncAnswer | None = None
+        self._chunks: AsyncIterator[bytes] | None = None
+        self.is_over = False
+
+    async def send(self, send: AsyncSender, body: bytes) -> Head:
+        """Send, and wait for the head."""
+        sent_ns = self._clock.monotonic_ns()
+        answer = self._answer = await send(body)
+        self._chunks = answer.chunks()
+        return Head(answer.status, answer.headers, sent_ns, self._clock.monotonic_ns())
+
+    async def read(self, tap: Tap, limit_bytes: int) -> Body:
+        """The body, up to about a limit."""
+        parts: list[bytes] = []
+        async for chunk in self._passing(tap):
+            parts.append(chunk)
+            if tap.response_bytes > limit_bytes:
+                return Body(b"".join(parts), is_whole=False)
+        return Body(b"".join(parts), is_whole=True)
+
+    async def relay(self, tap: Tap) -> AsyncIterator[bytes]:
+        """The chunks, each seen by the tap before it is passed on; pauses when the tap is full."""
+        async for chunk in self._passing(tap):
+            yield chunk
+            if tap.is_full:
+                return
+        self.is_over = True
+
+    def close(self) -> None:
+        """Give the connection back, or cut it."""
+        if self._answer is not None:
+            self._answer.close()
+
+    async def _passing(self, tap: Tap) -> AsyncIterator[bytes]:
+        assert self._chunks is not None
+        async for chunk in self._chunks:
+            if tap.first_ns is None:
+                tap.first_ns = self._clock.monotonic_ns()
+            tap.feed(chunk)
+            yield chunk
+        tap.ended_ns = self._clock.monotonic_ns()

@@ -1,0 +1,91 @@
+"""The effects that need no waiting, performed alike by both drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from farthing.core.exchange_call import Moment
+from farthing.core.exchange_effects import (
+    Conversation,
+    DecoderFor,
+    Effect,
+    Interrupted,
+    Note,
+    Now,
+    Open,
+    Release,
+    Reserve,
+    Settle,
+)
+from farthing.core.records import Held, Refused
+from farthing.driver.ports import Clock, Decoder, Decoding, Ledger
+from farthing.errors import EngineBug, LedgerError
+
+__all__ = ["Ports", "Reply", "interrupt", "perform"]
+
+Reply = Moment | Held | Refused | Decoder | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What a driver performs effects with; one for a process."""
+
+    ledger: Ledger
+    clock: Clock
+    decoding: Decoding
+    #: counts what should not happen: code and exchange id
+    note: Callable[[str, str], None] = lambda code, exchange_id: None  # noqa: ARG005  a Note
+
+
+def perform(effect: Effect[Any], ports: Ports) -> Reply:
+    """Do it now; ``LedgerError`` where the ledger cannot."""
+    match effect:
+        case Now():
+            return Moment(ports.clock.now(), ports.clock.monotonic_ns())
+        case Note(code, exchange_id):
+            ports.note(code, exchange_id)
+            return None
+        case DecoderFor(encoding):
+            return ports.decoding(encoding)
+        case Reserve() | Open() | Settle() | Release():
+            return _recorded(effect, ports)
+        case _:
+            raise EngineBug(f"{type(effect).__name__} cannot be performed without waiting")
+
+
+def interrupt(conversation: Conversation, ports: Ports) -> None:
+    """End a conversation whose driver is being stopped: it still settles, and nothing waits."""
+    try:
+        effect = conversation.throw(Interrupted())
+        while True:
+            try:
+                reply = perform(effect, ports)
+            except LedgerError as error:
+                effect = conversation.throw(error)
+            else:
+                effect = conversation.send(reply)
+    except (StopIteration, Interrupted):
+        return
+
+
+def _recorded(effect: Reserve | Open | Settle | Release, ports: Ports) -> Held | Refused | None:
+    try:
+        match effect:
+            case Open(opened):
+                ports.ledger.open(opened)
+            case Settle(settlement):
+                ports.ledger.settle(settlement)
+            case Release(reservation_id):
+                ports.ledger.release(reservation_id)
+            case Reserve(scope, amount, cap, reservation_id):
+                now = ports.clock.now()
+                return ports.ledger.hold(scope, amount, cap, reservation_id=reservation_id, now=now)
+            case _:
+                assert_never(effect)
+    except LedgerError:
+        raise
+    except Exception as error:  # protects the client's call from any fault of a ledger
+        raise LedgerError(f"the ledger failed with {type(error).__name__}") from error
+    return None
