@@ -56,9 +56,9 @@ cover: $(READY)  ## The same with coverage; the pure floors must reach 100 % of 
 	@$(BIN)/coverage report --include='$(PURE)' --fail-under=100
 
 bench: $(READY)  ## Every program in benchmarks/, as tables
-	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python $$program --data $(DATA) || exit 1; done
+	@for program in $$(grep -l -e '"--data"' benchmarks/*.py); do echo "== $$program"; $(BIN)/python $$program --data $(DATA) || exit 1; done
 
-demo: $(READY)  ## One agent conversation, priced as sent and as it could be
+demo: $(READY)  ## A generated scenario without and with the prompt cache: two bills
 	@$(BIN)/farthing demo
 
 check: lint types cover  ## What CI runs: at most 8 minutes on 2 cores
