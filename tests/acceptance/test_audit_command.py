@@ -212,3 +212,15 @@ def test_policies_are_replayed_for_the_conversations_since_a_day(folder):
     asked = farthing("audit", folder, "--policies", "--since", "2199-01-01", "--json")
 
     assert json.loads(asked.stdout)["policies"] == []
+
+
+def test_a_trace_becomes_a_script_for_the_emulator(folder, tmp_path):
+    script = tmp_path / "script.jsonl"
+    done = farthing("trace", "script", folder, "-o", script)
+    lines = [json.loads(line) for line in script.read_text("utf-8").splitlines()]
+
+    assert done.returncode == 0
+    assert f"{len(lines)} turns written" in done.stdout
+    assert {"conversation", "turn", "content"} <= set(lines[0])
+    assert farthing("trace", "script", folder).stdout == script.read_text("utf-8")
+    assert farthing("trace", "script", folder, "no-such-id").returncode == 1

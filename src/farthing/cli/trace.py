@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from farthing.cli.table import render_table
 from farthing.errors import TraceError
+from farthing.lab.scripting import script_lines
 from farthing.pricing import catalog, dump_usd, parse_usd, show_usd
 from farthing.traces.audit.counted import CountedCall, PriceList, count_calls
 from farthing.traces.blocks import content_blocks
@@ -19,15 +20,16 @@ from farthing.traces.importing import Import, import_paths
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
-HELP: Final = "Show what is in a trace"
+HELP: Final = "Show what is in a trace, or make it a script for the emulator"
 
 DESCRIPTION: Final = """\
-Show what is in a trace.
+Show what is in a trace, or make it a script for the emulator.
 
   farthing trace show mine.jsonl.gz               one line per conversation
   farthing trace show mine.jsonl.gz claude-code/0442a060   its calls; the start of an id is enough
+  farthing trace script mine.jsonl.gz -o script.jsonl      its answers, for `farthing emulate`
 
-Any format that `farthing import` reads can be shown. Texts are never printed."""
+Any format that `farthing import` reads will do. `show` never prints texts; a script is texts."""
 
 _WIDTH: Final = 110
 
@@ -35,16 +37,19 @@ _WIDTH: Final = 110
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what this command understands."""
     add = parser.add_argument
-    add("verb", choices=("show",), metavar="show", help="the only verb so far")
+    add("verb", choices=("show", "script"), metavar="VERB", help="show or script")
     add("trace", type=Path, metavar="TRACE", help="a trace, or anything that can be imported")
     add("id", nargs="?", metavar="ID", help="one conversation: its id, or the start of it")
     add("--json", action="store_true", help="print JSON; money as exact decimal strings")
+    add("-o", "--output", type=Path, metavar="FILE", help="where the script goes; default: here")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list, or one conversation."""
+    """Print the list or one conversation, or write the script."""
     imported = Import()
     found = import_paths([args.trace], imported)
+    if args.verb == "script":
+        return _script(args, imported, found)
     prices = PriceList(catalog())
     if args.id is None:
         rows = [_summary(conversation, prices) for conversation in found]
@@ -58,6 +63,29 @@ def run(args: argparse.Namespace) -> int:
             return 0
     _refuse_unread(imported, args.trace, empty=False)
     raise TraceError(f"no conversation {args.id!r} in {str(args.trace)!r}; list them without an id")
+
+
+def _script(args: argparse.Namespace, imported: Import, found: Iterator[Conversation]) -> int:
+    """The recorded answers, one JSON line each."""
+    lines = [
+        json.dumps(line, ensure_ascii=False)
+        for conversation in found
+        if args.id is None or conversation.id.startswith(args.id)
+        for line in script_lines(conversation)
+    ]
+    _refuse_unread(imported, args.trace, empty=False)
+    if not lines:
+        raise TraceError(f"no recorded answer in {str(args.trace)!r} to make a script of")
+    text = "\n".join(lines) + "\n"
+    if args.output is None:
+        print(text, end="")
+        return 0
+    try:
+        args.output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TraceError(f"cannot write {str(args.output)!r}: {error.strerror}") from error
+    print(f"{len(lines)} turns written to {args.output}; farthing emulate --script {args.output}")
+    return 0
 
 
 def _refuse_unread(imported: Import, path: Path, *, empty: bool) -> None:
