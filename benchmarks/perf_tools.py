@@ -99,14 +99,15 @@ def process(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str
             child.wait()
 
 
-def wait_for(port: int, seconds: float = 60.0) -> None:
+def wait_for(port: int, seconds: float = 60.0, child: subprocess.Popen[str] | None = None) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
         except OSError:
-            if time.monotonic() > deadline:
+            has_ended = child is not None and child.poll() is not None
+            if has_ended or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
 

@@ -1,16 +1,19 @@
 """The clients under test talk to ``claude_api_url``; the witness behind it is ``emu``.
 
-A suite that puts something in between (a gateway) overrides ``claude_api_url`` and reruns the same
-tests: they use ``emu`` only to look at what arrived and to move the clock.
+Each test runs twice, the second time with the gateway in between: a test uses ``emu`` only to look
+at what arrived and to move the clock, so it cannot tell the difference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import anthropic
 import pytest
 
+from farthing.compose import running_gateway
+from farthing.config import Settings
 from farthing.lab.emulator import RunningEmulator, emulator
 
 
@@ -20,9 +23,16 @@ def emu() -> Iterator[RunningEmulator]:
         yield running
 
 
-@pytest.fixture
-def claude_api_url(emu: RunningEmulator) -> str:
-    return emu.url
+@pytest.fixture(params=["direct", "gateway"])
+def claude_api_url(
+    request: pytest.FixtureRequest, emu: RunningEmulator, tmp_path: Path
+) -> Iterator[str]:
+    if request.param == "direct":
+        yield emu.url
+        return
+    settings = Settings(upstream=emu.url, port=0, ledger=str(tmp_path / "ledger.db"))
+    with running_gateway(settings) as gateway:
+        yield gateway.url
 
 
 @pytest.fixture

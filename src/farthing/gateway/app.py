@@ -1,0 +1,123 @@
+"""The ASGI callable: which door a call takes, and what becomes of every way it can fail.
+
+Theory of operation. A raw callable, no framework: routing is a few string tests, and half of the
+throughput would go into more. Our own pages come first, by exact prefix; everything else belongs to
+the Claude API and is relayed, known or not.
+
+However a call fails, the client sees what it would have seen without us or an error in Anthropic's
+envelope: our refusals before anything was sent (the server reads on and drops what is left of a
+refused body, so that its sender comes to read why); the upstream's absence as 502 or 504, which
+clients try again; an answer cut short as a connection cut short. A client that has left sees
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from farthing.core.exchange_call import Moment
+from farthing.driver.ports import Clock, Ids
+from farthing.errors import EngineBug, FarthingError
+from farthing.gateway.asgi import App, Receive, Scope, Send, answer_error
+from farthing.gateway.bodies import ClientGone
+from farthing.gateway.call import Call, call_of
+from farthing.gateway.door import Cut
+from farthing.gateway.metrics import Metrics
+from farthing.gateway.routes import Routes
+from farthing.gateway.watching import ClientWatch
+
+__all__ = ["Door", "Doors", "create_app"]
+
+_EXCHANGE_ID: Final = b"x-farthing-exchange-id"
+#: nginx's status for a client that did not wait; it is counted, nobody sees it
+_CLIENT_GONE: Final = 499
+_OWN_PAGES: Final = frozenset({"/livez", "/readyz", "/metrics"})
+_OWN_PREFIX: Final = "/farthing/"
+
+_logger = logging.getLogger(__name__)
+
+#: answers a call; sets ``call.status`` when the head of the answer has been sent
+Door = Callable[[Call, ClientWatch], Awaitable[None]]
+_OwnPages = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """What the app hands calls to."""
+
+    own_pages: _OwnPages
+    #: whatever is the Claude API's
+    exchanges: Door
+    routes: Routes
+    metrics: Metrics
+    clock: Clock
+    ids: Ids
+
+
+def create_app(doors: Doors) -> App:
+    """The gateway as an ASGI application."""
+    frame = _Frame(doors)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        path = scope["path"]
+        if path in _OWN_PAGES or path.startswith(_OWN_PREFIX):
+            await doors.own_pages(scope, receive, send)
+            return
+        call = call_of(
+            scope,
+            receive,
+            send,
+            routes=doors.routes,
+            exchange_id=doors.ids.new_id("ex"),
+            received=Moment(doors.clock.now(), doors.clock.monotonic_ns()),
+        )
+        await frame.serve(call)
+
+    return app
+
+
+class _Frame:
+    """What every relayed call goes through, whichever door it takes."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._metrics = doors.metrics
+
+    async def serve(self, call: Call) -> None:
+        """Answer one call, one way or another."""
+        watch = ClientWatch(call.receive)
+        self._metrics.in_flight += 1
+        try:
+            await self._doors.exchanges(call, watch)
+        except (Cut, ClientGone):
+            call.status = call.status or _CLIENT_GONE
+        except FarthingError as error:
+            watch.stop()
+            await _refuse(call, error)
+        except asyncio.CancelledError:
+            call.status = _CLIENT_GONE
+            if not watch.forgive():
+                raise
+        except Exception as bug:  # the process serves other calls: this one gets an answer
+            _logger.exception("call failed", extra={"action": "call.failed"})
+            watch.stop()
+            await _refuse(call, EngineBug(f"the gateway failed on this call: {type(bug).__name__}"))
+        finally:
+            watch.stop()
+            self._metrics.in_flight -= 1
+            self._metrics.answered(call.route.name, call.status)
+
+
+async def _refuse(call: Call, error: FarthingError) -> None:
+    """Say what went wrong, if nothing has been said yet; else the connection is cut."""
+    if call.status:
+        return
+    call.status = error.status_hint
+    headers = [(_EXCHANGE_ID, call.exchange_id.encode())]
+    await answer_error(call.send, error, headers=headers, request_id=call.exchange_id)

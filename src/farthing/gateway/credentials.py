@@ -1,0 +1,45 @@
+"""Whose key goes upstream: the client's own, untouched, or the one the gateway was given.
+
+A key is never logged, shown or kept: the client's lives as long as its request, ours as long as the
+process. With a key of the gateway's own, whoever reaches the port spends it. So a browser page must
+not: calls that carry an ``Origin`` are refused then, and ``compose`` binds to loopback only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from farthing.errors import RequestError
+from farthing.gateway.asgi import header
+from farthing.transport.headers import request_headers
+
+__all__ = ["Credentials", "ForeignPage"]
+
+_CREDENTIALS: Final = frozenset({b"x-api-key", b"authorization"})
+
+
+class ForeignPage(RequestError):
+    """A web page may not use what the gateway offers on loopback."""
+
+    code = "request.foreign_page"
+    status_hint = 403
+
+
+class Credentials:
+    """Makes the header of a request upstream."""
+
+    def __init__(self, own_key: str | None = None) -> None:
+        self._own = None if own_key is None else (b"x-api-key", own_key.encode("latin-1"))
+
+    def __repr__(self) -> str:
+        return f"<Credentials {'of the client' if self._own is None else 'own key'}>"
+
+    def outgoing(self, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """What of the client's header goes upstream, with the right key in it."""
+        kept = request_headers(headers)
+        if self._own is None:
+            return kept
+        if header(headers, b"origin") is not None:
+            raise ForeignPage("a web page may not spend the key of the gateway")
+        return [*(field for field in kept if field[0] not in _CREDENTIALS), self._own]

@@ -1,0 +1,155 @@
+"""What the gateway counts about itself, as Prometheus reads it; no prompt, no key, no id.
+
+Rules of this file: counting is a few dictionary steps per call and never waits; every label has few
+values (a model beyond the first ``_MAX_MODELS`` is counted as ``other``), so memory is bounded
+whatever is sent.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from farthing.pricing.money import dump_usd
+
+__all__ = ["CONTENT_TYPE", "Histogram", "Metrics"]
+
+CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
+
+_MAX_MODELS: Final = 200
+#: seconds; 0.5 ms is what farthing may add, 10 minutes what a client waits
+_OVERHEAD_BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
+_TOTAL_BOUNDS: Final = (0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+_Labels = tuple[tuple[str, str], ...]
+
+
+class Histogram:
+    """Counts of values up to each bound, and their sum."""
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def lines(self, name: str) -> Iterator[str]:
+        """The samples; buckets are cumulative."""
+        running = 0
+        for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
+            running += count
+            shown = "+Inf" if bound == float("inf") else f"{bound:g}"
+            yield f'{name}_bucket{{le="{shown}"}} {running}'
+        yield f"{name}_sum {self._sum:.9g}"
+        yield f"{name}_count {running}"
+
+
+class Metrics:
+    """All figures of one gateway process."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self._answers = Counter[tuple[str, int]]()
+        self._settled = Counter[str]()
+        self._notes = Counter[str]()
+        self._cost_pico = Counter[str]()
+        self._tokens = Counter[tuple[str, str]]()
+        self._unpriced = 0
+        self._models = set[str]()
+        self._overhead = Histogram(_OVERHEAD_BOUNDS)
+        self._total = Histogram(_TOTAL_BOUNDS)
+
+    def answered(self, route: str, status: int) -> None:
+        """One call was answered; 499: the client did not wait."""
+        key = (route, status)
+        # routes come from paths that anybody may invent
+        if key not in self._answers and len(self._answers) >= 4 * _MAX_MODELS:
+            key = ("other", status)
+        self._answers[key] += 1
+
+    def settled(self, state: str, *, overhead_us: int, total_us: int) -> None:
+        """One exchange came to its end."""
+        self._settled[state] += 1
+        self._overhead.observe(overhead_us / 1e6)
+        self._total.observe(total_us / 1e6)
+
+    def billed(self, model: str | None, cost_pico: int | None, tokens: Mapping[str, int]) -> None:
+        """What the provider counted for one exchange, and its price where there is one."""
+        name = self._model(model)
+        if cost_pico is None:
+            self._unpriced += 1
+        else:
+            self._cost_pico[name] += cost_pico
+        for bucket, count in tokens.items():
+            self._tokens[name, bucket] += count
+
+    def noted(self, codes: Iterable[str]) -> None:
+        """Something happened that an operator may want to count."""
+        for code in codes:
+            self._notes[code] += 1
+
+    def render(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return ("\n".join(self._lines()) + "\n").encode()
+
+    def _model(self, model: str | None) -> str:
+        name = model or "unknown"
+        if name in self._models:
+            return name
+        if len(self._models) >= _MAX_MODELS:
+            return "other"
+        self._models.add(name)
+        return name
+
+    def _lines(self) -> Iterator[str]:
+        yield from _family("farthing_in_flight", "gauge", "Calls being relayed now")
+        yield f"farthing_in_flight {self.in_flight}"
+        yield from _family("farthing_answers_total", "counter", "Answers by route and HTTP status")
+        for (route, status), count in sorted(self._answers.items()):
+            yield _sample(
+                "farthing_answers_total", (("route", route), ("status", str(status))), count
+            )
+        yield from _family("farthing_exchanges_total", "counter", "Exchanges by how they ended")
+        for state, count in sorted(self._settled.items()):
+            yield _sample("farthing_exchanges_total", (("state", state),), count)
+        yield from _family("farthing_notes_total", "counter", "Notes on exchanges, by code")
+        for code, count in sorted(self._notes.items()):
+            yield _sample("farthing_notes_total", (("code", code),), count)
+        yield from self._money_lines()
+        yield from _family("farthing_overhead_seconds", "histogram", "Time farthing itself took")
+        yield from self._overhead.lines("farthing_overhead_seconds")
+        yield from _family("farthing_exchange_seconds", "histogram", "Time of a whole exchange")
+        yield from self._total.lines("farthing_exchange_seconds")
+
+    def _money_lines(self) -> Iterator[str]:
+        yield from _family("farthing_cost_usd_total", "counter", "Cost by model as served")
+        for model, amount in sorted(self._cost_pico.items()):
+            yield _sample("farthing_cost_usd_total", (("model", model),), dump_usd(amount))
+        yield from _family("farthing_unpriced_total", "counter", "Metered, but without a price")
+        yield f"farthing_unpriced_total {self._unpriced}"
+        yield from _family("farthing_tokens_total", "counter", "Tokens by model and bucket")
+        for (model, bucket), count in sorted(self._tokens.items()):
+            labels = (("model", model), ("bucket", bucket))
+            yield _sample("farthing_tokens_total", labels, count)
+
+
+def _family(name: str, kind: str, words: str) -> Iterator[str]:
+    yield f"# HELP {name} {words}."
+    yield f"# TYPE {name} {kind}"
+
+
+def _sample(name: str, labels: _Labels, value: int | str) -> str:
+    shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
+    return f"{name}{{{shown}}} {value}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

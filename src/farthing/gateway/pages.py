@@ -1,0 +1,135 @@
+"""The gateway's own pages: is it alive, is it ready, what did it count, what did a call cost.
+
+Rules of this file (style, section 2.9): an endpoint is cheap shovelling of rows that exist already;
+nothing here scans, and nothing shows a prompt, a key or a header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+
+from farthing.core.records import TaskOutcome
+from farthing.driver.ports import Ledger
+from farthing.errors import FarthingError, RequestError
+from farthing.gateway.asgi import Receive, Scope, Send, answer, answer_error, header
+from farthing.gateway.bodies import read_body
+from farthing.gateway.credentials import ForeignPage
+from farthing.gateway.metrics import CONTENT_TYPE, Metrics
+from farthing.gateway.rows import dump_row
+
+__all__ = ["NotFound", "OwnPages"]
+
+_EXCHANGES: Final = "/farthing/v1/exchanges/"
+_TASKS: Final = "/farthing/v1/tasks/"
+_OUTCOME: Final = "/outcome"
+_MAX_OUTCOME_BYTES: Final = 64 * 1024
+_TEXT: Final = b"text/plain; charset=utf-8"
+
+
+class NotFound(RequestError):
+    """There is no such page or exchange here."""
+
+    code = "request.not_found"
+    status_hint = 404
+
+
+class _WrongMethod(RequestError):
+    """This page does not take that method."""
+
+    code = "request.wrong_method"
+    status_hint = 405
+
+
+class _OutcomeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    outcome: TaskOutcome
+    score: float | None = None
+
+
+_outcome_decoder = msgspec.json.Decoder(_OutcomeBody)
+
+
+class OwnPages:
+    """Answers what is addressed to the gateway itself."""
+
+    def __init__(
+        self, *, ledger: Ledger, metrics: Metrics | None, problem: Callable[[], str | None]
+    ) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+        #: why the gateway should get no more calls; None: it is ready
+        self._problem = problem
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            await self._page(scope)(scope, receive, send)
+        except FarthingError as error:
+            await answer_error(send, error)
+
+    def _page(self, scope: Scope) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        path: str = scope["path"]
+        pages = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._show_metrics}
+        if path in pages:
+            return _only(scope, ("GET", "HEAD"), pages[path])
+        if header(scope["headers"], b"origin") is not None:
+            raise ForeignPage("web pages may not use the pages of the gateway")
+        if path.startswith(_EXCHANGES):
+            return _only(scope, ("GET", "HEAD"), self._exchange)
+        if path.startswith(_TASKS) and path.endswith(_OUTCOME):
+            return _only(scope, ("POST",), self._outcome)
+        raise NotFound(f"there is no page {path!r} here; docs/gateway.md lists them")
+
+    async def _livez(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await answer(send, 200, b"ok\n", content_type=_TEXT)
+
+    async def _readyz(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        problem = self._problem()
+        if problem is None:
+            await answer(send, 200, b"ready\n", content_type=_TEXT)
+        else:
+            await answer(send, 503, f"not ready: {problem}\n".encode(), content_type=_TEXT)
+
+    async def _show_metrics(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        if self._metrics is None:
+            raise NotFound("the figures are switched off: gateway.metrics")
+        await answer(send, 200, self._metrics.render(), content_type=CONTENT_TYPE)
+
+    async def _exchange(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        exchange_id = scope["path"].removeprefix(_EXCHANGES)
+        row = self._ledger.row(exchange_id)
+        if row is None:
+            raise NotFound(f"there is no exchange {exchange_id!r} in this ledger")
+        await answer(send, 200, dump_row(row))
+
+    async def _outcome(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw = scope["raw_path"].decode("latin-1")
+        task_id = unquote(raw.removeprefix(_TASKS).removesuffix(_OUTCOME))
+        said = _parse_outcome(await read_body(receive, _MAX_OUTCOME_BYTES))
+        if not task_id:
+            raise NotFound("the path names no task: POST /farthing/v1/tasks/{id}/outcome")
+        self._ledger.outcome(task_id, said.outcome, said.score)
+        await answer(send, 200, msgspec.json.encode({"task_id": task_id, "recorded": True}))
+
+
+def _parse_outcome(body: bytes) -> _OutcomeBody:
+    try:
+        return _outcome_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RequestError(
+            f"the outcome cannot be read: {error}; "
+            'write {"outcome": "passed" | "failed" | "abandoned", "score": 0.9}'
+        ) from None
+
+
+def _only(
+    scope: Scope,
+    methods: tuple[str, ...],
+    page: Callable[[Scope, Receive, Send], Awaitable[None]],
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    if scope["method"] not in methods:
+        raise _WrongMethod(f"{scope['path']!r} takes {' and '.join(methods)} only")
+    return page

@@ -1,0 +1,89 @@
+"""Trace files of recorded traffic: rotated by size, capped in total, readable by their owner only.
+
+A file is called ``….part`` until it is complete (``farthing.traces.codec``), so a reader of the
+folder never meets half of one. When all files together exceed the cap the oldest go.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from farthing.errors import ConfigError
+from farthing.traces.codec import TraceWriter
+from farthing.traces.format import Conversation
+
+__all__ = ["ROTATE_BYTES", "RecordFiles"]
+
+#: a file this large before compression is complete
+ROTATE_BYTES: Final = 64 * 1024 * 1024
+
+_NAME: Final = "recorded-{stamp}-{number:04}.jsonl.gz"
+_GLOB: Final = "recorded-*.jsonl.gz"
+
+
+class RecordFiles:
+    """Where recorded conversations go."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        redaction: str,
+        cap_bytes: int,
+        writer: str,
+        rotate_bytes: int = ROTATE_BYTES,
+    ) -> None:
+        self._folder = folder
+        self._redaction = redaction
+        self._rotate_bytes = rotate_bytes
+        self._cap_bytes = cap_bytes
+        self._writer_name = writer
+        self._open: TraceWriter | None = None
+        self._written_bytes = 0
+        self._number = 0
+        self._make_folder()
+
+    def write(self, conversation: Conversation, size_bytes: int, now: datetime) -> None:
+        """Append one conversation; ``size_bytes``: about how large it is before compression."""
+        if self._open is None:
+            self._open = self._create(now)
+        self._open.write(conversation)
+        self._written_bytes += size_bytes
+        if self._written_bytes >= self._rotate_bytes:
+            self.close()
+
+    def close(self) -> None:
+        """Complete the file at hand."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+            self._written_bytes = 0
+            self._drop_oldest()
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot make the folder {str(self._folder)!r} for recordings: {error.strerror}"
+            ) from error
+
+    def _create(self, now: datetime) -> TraceWriter:
+        self._number += 1
+        stamp = now.strftime("%Y%m%dT%H%M%S")
+        path = self._folder / _NAME.format(stamp=stamp, number=self._number)
+        writer = TraceWriter(path, redaction=self._redaction, writer=self._writer_name)
+        path.with_name(path.name + ".part").chmod(0o600)
+        return writer
+
+    def _drop_oldest(self) -> None:
+        # names sort by time
+        files = sorted(self._folder.glob(_GLOB))
+        total = sum(file.stat().st_size for file in files)
+        for file in files[:-1]:
+            if total <= self._cap_bytes:
+                return
+            total -= file.stat().st_size
+            file.unlink()

@@ -1,0 +1,77 @@
+"""A readable copy of a compressed body, whatever the borders of its chunks."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import brotli  # type: ignore[import-untyped]  # it ships no types
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farthing.transport.decoding import decoder_for
+
+TEXT = b'{"usage":{"input_tokens":12}}' * 50
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+FOLDED = {
+    "gzip": gzip.compress(TEXT),
+    "x-gzip": gzip.compress(TEXT),
+    "deflate": zlib.compress(TEXT),
+    "br": brotli.compress(TEXT),
+    "zstd": zstandard.ZstdCompressor().compress(TEXT),
+}
+
+
+@pytest.mark.parametrize("coding", FOLDED)
+@given(size=st.integers(1, 200))
+def test_a_body_unfolds_however_it_is_cut(coding, size):
+    decoder, folded = decoder_for(coding), FOLDED[coding]
+    assert decoder is not None
+
+    chunks = [folded[at : at + size] for at in range(0, len(folded), size)]
+
+    assert b"".join(decoder.decode(chunk) for chunk in chunks) == TEXT
+
+
+def test_deflate_without_its_envelope_is_understood():
+    decoder = decoder_for("deflate")
+    assert decoder is not None
+
+    assert decoder.decode(raw_deflate(TEXT)) == TEXT
+
+
+def test_several_gzip_members_are_one_body():
+    decoder = decoder_for("gzip")
+    assert decoder is not None
+
+    assert decoder.decode(gzip.compress(b"one ") + gzip.compress(b"two")) == b"one two"
+
+
+@pytest.mark.parametrize("coding", ["compress", "aes128gcm", "gzip, br"])
+def test_there_is_no_decoder_for_what_is_not_known(coding):
+    assert decoder_for(coding) is None
+
+
+@pytest.mark.parametrize("coding", FOLDED)
+def test_what_is_no_such_coding_is_a_value_error(coding):
+    decoder = decoder_for(coding)
+    assert decoder is not None
+
+    with pytest.raises(ValueError, match="is not valid"):
+        decoder.decode(b"this is plain text, not compressed at all")
+
+
+def test_a_bomb_stops_at_the_limit():
+    decoder = decoder_for("gzip")
+    assert decoder is not None
+
+    with pytest.raises(ValueError, match="more than it may"):
+        decoder.decode(gzip.compress(bytes(65 * 1024 * 1024)))
