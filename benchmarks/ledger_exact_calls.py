@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.ledger_exact_prices import PRICES
 
-__all__ = ["BATCH_ITEMS", "Job", "jobs"]
+__all__ = ["BATCH_ITEMS", "KINDS", "Job", "jobs"]
 
 BATCH_ITEMS = 8
 _FAULT_RATIO = 0.05
@@ -62,14 +62,22 @@ class Job:
         return items + (self.then.exchanges if self.then else 0)
 
 
-def jobs(count: int, seed: int) -> Iterator[Job]:
-    """Jobs of at least ``count`` exchanges, in an order that depends on the seed only."""
+def jobs(
+    count: int, seed: int, kinds: Sequence[str] = (), faulty: float | None = None
+) -> Iterator[Job]:
+    """Jobs of at least ``count`` exchanges, in an order that depends on the seed only.
+
+    ``kinds`` none: all, as in the table below. ``faulty``: another share of faults than usual.
+    """
     dice = random.Random(seed)
     made, number = 0, 0
-    kinds, weights = list(_KINDS), [weight for weight, _ in _KINDS.values()]
+    kinds = kinds or list(KINDS)
+    weights = [_KINDS[kind][0] for kind in kinds]
     while made < count:
         kind = dice.choices(kinds, weights)[0]
         job = _KINDS[kind][1](f"{kind}-{number}", kind, dice)
+        if faulty is not None and not job.fault and dice.random() < faulty:
+            job = replace(job, fault=dice.choice(_FAULTS))
         yield job
         made, number = made + job.exchanges, number + 1
 
@@ -174,13 +182,18 @@ def _compaction(label: str, kind: str, dice: random.Random) -> Job:
 def _thread(label: str, kind: str, dice: random.Random) -> Job:
     headers = {"anthropic-beta": "message-threads-2026-08-12"}
     more = {"model": "claude-sonnet-5-5", "thread": {"type": "create"}, "stream": False}
-    again = _call(f"{label}b", kind, dice, {**more, "thread": {"type": "continue"}}, headers=headers)
+    again = _call(
+        f"{label}b", kind, dice, {**more, "thread": {"type": "continue"}}, headers=headers
+    )
     again.body.pop("system", None)
     return _call(label, kind, dice, more, headers=headers, then=again, fault="")
 
 
 def _refusal(label: str, kind: str, dice: random.Random) -> Job:
-    return _call(label, kind, dice, {}, headers={"x-emulator-answer": "stop=refusal"})
+    """Free where nothing was said, also where the stream is cut before it says so."""
+    fault = dice.choice(_FAULTS) if dice.random() < 0.4 else ""
+    order = {"x-emulator-answer": "stop=refusal"}
+    return _call(label, kind, dice, {}, headers=order, fault=fault)
 
 
 def _long(label: str, kind: str, dice: random.Random) -> Job:
@@ -207,9 +220,8 @@ def _batch(label: str, kind: str, dice: random.Random) -> Job:
         elif number == 1:
             more = {"temperature": 7}  # an item that errors: it costs nothing
         items.append({"custom_id": name, "params": _body(name, dice, **more)})
-    headers = {"x-emulator-fault": "batch-expire=0.1"} if dice.random() < 0 else {}
     path = "/v1/messages/batches"
-    return Job(label=label, kind=kind, body={"requests": items}, path=path, headers=headers)
+    return Job(label=label, kind=kind, body={"requests": items}, path=path)
 
 
 _KINDS: dict[str, tuple[float, Callable[[str, str, random.Random], Job]]] = {
@@ -227,3 +239,5 @@ _KINDS: dict[str, tuple[float, Callable[[str, str, random.Random], Job]]] = {
     "batch": (1.5, _batch),
     "long": (0.4, _long),
 }
+
+KINDS = tuple(_KINDS)

@@ -56,7 +56,7 @@ def cost_pico(billed: Mapping[str, Any]) -> int:
     total = factor * tokens + _SEARCH_PICO * billed["searches"]
     if total.denominator != 1:
         raise ValueError(f"a bill of {total} x 10^-12 USD is no whole number: {billed!r}")
-    return total.numerator
+    return int(total)
 
 
 def _tokens_pico(model: str, one: Mapping[str, int]) -> Fraction:
