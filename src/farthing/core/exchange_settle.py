@@ -148,15 +148,17 @@ def cut(
         return free()
     if progress.head is not None and progress.head.status >= 300:
         return failed(type_of(progress.head.status))
-    message = progress.tap.meter.message if progress.tap.meter else None
+    meter = progress.tap.meter
+    message = meter.message if meter else None
     asked, worst = progress.prepared.model, progress.prepared.worst
-    if progress.tap.meter and progress.tap.meter.final_usage_seen and message:
+    if meter and meter.final_usage_seen and message:
         return of_message(message, asked=asked, prices=prices, now=now)
     low, high = 0, worst.high_pico if worst else None
     if message is not None:
         seen = of_message(message, asked=asked, prices=prices, now=now)
         # A refusal may still follow, which is free as long as nothing was said.
-        low = seen.cost.total if seen.cost is not None and message.usage.output else 0
+        is_billed = meter is not None and meter.has_content
+        low = seen.cost.total if seen.cost is not None and is_billed else 0
         high = worst.high_given(message.usage) if worst else None
     return Verdict(
         state="unsettled",

@@ -75,6 +75,9 @@ class StreamMeter:
         self.error: ErrorEnvelope | None = None
         #: has ``message_stop`` come
         self.finished = False
+        #: has any content begun? The output count of ``message_start`` is a placeholder: before
+        #: content, the answer may still be a refusal that costs nothing
+        self.has_content = False
         self._delta_usage_seen = False
         #: why an event could not be read, if one could not
         self.problem: UpstreamError | None = None
@@ -106,6 +109,8 @@ class StreamMeter:
 
     def feed(self, chunk: bytes) -> None:
         """Read a chunk of the answer's body, cut anywhere."""
+        if not self.has_content:  # a name cut in two is missed here, and said again by the next
+            self.has_content = b"content_block" in chunk
         for event in self._parser.feed(chunk):
             self._read(event)
         if self._parser.oversized_events:

@@ -212,3 +212,13 @@ def test_a_huge_delta_is_not_kept() -> None:
     meter.feed(b"\n\n" + ended("end_turn", output_tokens=12))
 
     assert meter.final_usage_seen
+
+
+def test_content_is_seen_once_a_block_has_begun():
+    meter = StreamMeter()
+    meter.feed(b'event: message_start\ndata: {"type":"message_start","message":{}}\n\n')
+    before = meter.has_content
+    meter.feed(b'event: content_block_start\ndata: {"type":"content_block_start"}\n\n')
+    meter.feed(b"event: ping\ndata: {}\n\n")
+
+    assert (before, meter.has_content) == (False, True)
