@@ -1,53 +1,42 @@
-"""Real clients from npm, installed once into a cache outside the repository.
+"""What the clients talk to: the emulator, directly and then with the gateway in between.
 
-Without npm or its registry the tests are skipped, loudly: the summary says what was not tested.
+A tap lies before whatever they talk to. So three witnesses can be compared: what the client wrote,
+what the emulator received and billed, and what the gateway has on record.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 
-from farthing.lab.emulator import RunningEmulator, emulator
-
-#: pinned, so that a new release of a client is a decision and not a surprise
-PACKAGES: Final = {"@anthropic-ai/sdk": "1.11.0", "@anthropic-ai/claude-code": "2.1.197"}
-CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "farthing-clients"
+from farthing.lab.emulator import RunningEmulator
+from tests.acceptance.clients import environments
+from tests.acceptance.clients.route import WAYS, Route, open_route
 
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """The folder with the clients; installs what is missing."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed: TypeScript SDK and Claude Code are not tested")
-    folder = CACHE / "node_modules"
-    if not all((folder / name / "package.json").is_file() for name in PACKAGES):
-        _install()
-    return folder
+    """The folder with the clients from npm."""
+    return environments.node_modules()
 
 
-def _install() -> None:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    wanted = [f"{name}@{version}" for name, version in PACKAGES.items()]
-    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(CACHE), *wanted]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode != 0:
-        pytest.skip("npm could not install the TypeScript SDK and Claude Code: not tested")
+@pytest.fixture(params=WAYS)
+def route(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Route]:
+    """The way from a client to the emulator, with its witnesses."""
+    with open_route(request.param, tmp_path_factory.mktemp("gateway")) as opened:
+        yield opened
 
 
 @pytest.fixture
-def emu() -> Iterator[RunningEmulator]:
-    with emulator() as running:
-        yield running
+def emu(route: Route) -> RunningEmulator:
+    return route.emu
 
 
 @pytest.fixture
-def claude_api_url(emu: RunningEmulator) -> str:
-    """What the clients talk to; a suite that puts a gateway in between overrides this."""
-    return emu.url
+def claude_api_url(route: Route) -> str:
+    """What the clients talk to."""
+    return route.url

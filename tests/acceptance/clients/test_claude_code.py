@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from farthing.lab.emulator import RunningEmulator
+from tests.acceptance.clients.route import Route
 
 pytestmark = pytest.mark.long
 
@@ -109,6 +110,13 @@ def test_the_clients_own_sum_agrees_with_the_emulators_books(
     assert usage["input_tokens"] == sum(bill.accounting.uncached for bill in bills)
     assert usage["cache_read_input_tokens"] == sum(bill.accounting.read for bill in bills)
     assert usage["cache_creation_input_tokens"] == sum(b.accounting.write_5m for b in bills)
+
+
+def test_all_it_sends_arrives_unchanged_and_is_on_record(session: Session, route: Route) -> None:
+    route.emu.script(errand(session.work))
+    session.run("write hello.txt, read it, count it")
+    route.assert_all_arrived_unchanged()
+    route.assert_books_agree()
 
 
 def test_it_survives_a_burst_of_overload(session: Session, emu: RunningEmulator) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from farthing.lab.emulator import RunningEmulator
+from tests.acceptance.clients.route import Route
 
 pytestmark = pytest.mark.long
 
@@ -56,3 +57,10 @@ def test_every_call_of_the_typescript_sdk_works(
     assert calls["error"] == {"status": 400, "name": "BadRequestError"}
     assert calls["retried"] == "end_turn"
     assert [r.status for r in emu.requests].count(529) == 2
+
+
+def test_all_it_sends_arrives_unchanged_and_is_on_record(
+    calls: dict[str, Any], route: Route
+) -> None:
+    route.assert_all_arrived_unchanged()
+    route.assert_books_agree()

@@ -50,9 +50,9 @@ class Question:
         return sum(message.role == "assistant" for message in self.prompt.messages)
 
     def has_results(self) -> bool:
-        """Whether the last message carries tool results."""
-        messages = self.prompt.messages
-        return bool(messages) and bool(messages[-1].tool_result_ids)
+        """Whether what was said last carries tool results; system messages may follow it."""
+        said = [message for message in self.prompt.messages if message.role != "system"]
+        return bool(said) and bool(said[-1].tool_result_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

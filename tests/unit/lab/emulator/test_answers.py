@@ -73,6 +73,21 @@ def test_conditions(when: dict[str, Any], fits: bool) -> None:
     assert (text_of(answer) == "matched") is fits
 
 
+def test_tool_results_are_seen_before_a_system_message() -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "run", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "done"}
+    messages = [
+        user("run it"),
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [result]},
+        {"role": "system", "content": "few tokens left"},
+    ]
+    client = Client()
+    client.emulator.load_rules([{"when": {"has_results": True}, "content": "matched"}])
+    answer = client.ask(model="claude-opus-4-8", tools=TOOLS, messages=messages)
+    assert text_of(answer) == "matched"
+
+
 def test_rules_answer_as_often_as_they_fit_or_as_they_are_told() -> None:
     client = Client()
     client.emulator.load_rules([{"content": "first", "times": 2}, {"content": "then"}])

@@ -1,0 +1,116 @@
+"""What passed between a client and the emulator, as each of the witnesses saw it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from farthing.compose import running_gateway
+from farthing.config import Settings
+from farthing.core.records import ExchangeRow
+from farthing.driver.ports import Ledger
+from farthing.lab.emulator import HttpRequest, RunningEmulator, emulator
+from farthing.wire.usage import Usage
+from tests.acceptance.clients.tap import Sent, Tap, end_to_end, tap
+
+#: how long the gateway may take to record what its client has already read to the end
+_PATIENCE_SECONDS: Final = 5.0
+
+#: how a client reaches the emulator
+WAYS: Final = ("direct", "gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way of one test; ``ledger`` is None where no gateway is in between."""
+
+    tap: Tap
+    emu: RunningEmulator
+    ledger: Ledger | None
+
+    @property
+    def url(self) -> str:
+        """What the client is told."""
+        return self.tap.url
+
+    def assert_all_arrived_unchanged(self) -> None:
+        """What the emulator received is what clients wrote: each request, byte for byte."""
+        arrived = _counted(_as_sent(received.http_request) for received in self.emu.requests)
+        sent = _counted(self.tap.requests)
+        assert any(request.body for request in sent)
+        difference = [
+            f"{r.method} {r.target} ({len(r.body)} bytes): sent {sent[r]}, arrived {arrived[r]}"
+            for r in sent | arrived
+            if sent[r] != arrived[r]
+        ]
+        assert not difference, "\n".join(difference)
+
+    def assert_books_agree(self) -> None:
+        """The gateway's ledger has each billed answer once, with the emulator's own counts.
+
+        Not those of batches: clients fetch their results past the gateway (``_counted``).
+        """
+        if self.ledger is None:
+            return
+        billed = sorted(
+            (parts.uncached, parts.read, parts.write_5m, parts.write_1h, bill.output)
+            for bill in (line.bill for line in self.emu.billed if line.bill.tier != "batch")
+            for parts in (bill.accounting,)
+        )
+        assert billed
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while (rows := _ended(self.ledger)) != billed and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert rows == billed
+
+
+@contextmanager
+def open_route(way: str, folder: Path) -> Iterator[Route]:
+    """An emulator of the test's own, a tap, and the gateway in between if the way leads there."""
+    with emulator() as emu:
+        if way == "direct":
+            with tap(emu.url) as wire:
+                yield Route(wire, emu, None)
+            return
+        settings = Settings(upstream=emu.url, port=0, ledger=str(folder / "ledger.db"))
+        with running_gateway(settings) as gateway, tap(gateway.url) as wire:
+            yield Route(wire, emu, gateway.ledger)
+
+
+def _as_sent(request: HttpRequest) -> Sent:
+    query = f"?{request.query}" if request.query else ""
+    headers = end_to_end(request.headers.items())
+    return Sent(request.method, request.path + query, headers, request.body)
+
+
+def _counted(requests: Iterable[Sent]) -> Counter[Sent]:
+    """All but the results of batches: their URL names the provider's own host (docs/gateway.md)."""
+    return Counter(sent for sent in requests if not sent.target.endswith("/results"))
+
+
+def _ended(ledger: Ledger) -> list[tuple[int, ...]]:
+    usages = (_billed_usage(row) for row in ledger.rows())
+    return sorted(_counts(usage) for usage in usages if usage is not None)
+
+
+def _billed_usage(row: ExchangeRow) -> Usage | None:
+    """The usage of an answer that costs something: not of an error, nor of a count."""
+    end = row.settlement
+    if end is None or end.state != "settled" or row.opened.endpoint == "count_tokens":
+        return None
+    return end.usage if end.http_status == 200 else None
+
+
+def _counts(usage: Usage) -> tuple[int, ...]:
+    return (
+        usage.uncached,
+        usage.cache_read,
+        usage.cache_write_5m,
+        usage.cache_write_1h,
+        usage.output,
+    )
