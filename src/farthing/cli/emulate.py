@@ -9,7 +9,7 @@ from pathlib import Path
 from farthing.lab.emulator import Emulator, Settings
 from farthing.lab.emulator.latency import PROFILES, find_profile
 from farthing.lab.emulator.script import load_lines
-from farthing.lab.emulator.server import listen, serve_forever
+from farthing.lab.emulator.server import listen, require_server, serve_forever
 from farthing.lab.emulator.settings import TIERS
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
+    require_server()
     engine = Emulator(_settings(args))
     if args.script:
         engine.load_script(load_lines(args.script))

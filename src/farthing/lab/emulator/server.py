@@ -17,7 +17,7 @@ from farthing.lab.emulator.engine import Emulator
 from farthing.lab.emulator.records import Line, Received
 from farthing.lab.emulator.settings import Settings
 
-__all__ = ["RunningEmulator", "emulator", "listen", "serve_forever"]
+__all__ = ["RunningEmulator", "emulator", "listen", "require_server", "serve_forever"]
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 10.0
@@ -110,11 +110,17 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def _server(engine: Emulator) -> Any:
+def require_server() -> Any:
+    """The server library; ``ConfigError`` says what to install where it is missing."""
     try:
         import uvicorn  # noqa: PLC0415  an optional extra
     except ImportError as error:
         raise ConfigError("the emulator needs uvicorn: pip install 'farthing[lab]'") from error
+    return uvicorn
+
+
+def _server(engine: Emulator) -> Any:
+    uvicorn = require_server()
     config = uvicorn.Config(
         create_app(engine),
         log_level="critical",
