@@ -230,6 +230,7 @@ def row(name: str, case: Case, figures: dict[str, Any]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, help="not needed here: bodies are made")
     parser.add_argument("--perf", type=Path, default=ROOT.parent / "shared" / "perf")
     parser.add_argument("--seconds", type=float, default=2.0, help="of load per figure")
     parser.add_argument("--rounds", type=int, default=3, help="medians are over these")
