@@ -1,4 +1,4 @@
-"""The composition root: builds adapters, hands them to the doors, runs them and takes them down.
+"""The gateway's adapters: built, handed to its doors, run and taken down.
 
 Nothing is decided here. What lives how long is in the order of the ``with`` blocks: the ledger
 longest, then the recording and the connection pool, then the server.
@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import secrets
 import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from farthing import __version__
+from farthing.compose.place import install_key, ledger_path
 from farthing.config import Settings
 from farthing.core.exchange_plan import Planner, plan_cache_auto, plan_nothing
 from farthing.core.exchange_prepare import Setup
@@ -39,12 +39,11 @@ from farthing.gateway.recording import Recorder
 from farthing.gateway.routes import Routes
 from farthing.gateway.server import Server, listen
 from farthing.ledger import SqliteLedger
-from farthing.ledger.place import default_ledger
 from farthing.pricing import Catalog, catalog
 from farthing.traces.redact import Redactor
 from farthing.transport import Upstream, UpstreamSettings, decoder_for
 
-__all__ = ["RunningGateway", "ledger_path", "running_gateway", "serve"]
+__all__ = ["RunningGateway", "running_gateway", "serve"]
 
 _START_SECONDS: Final = 10.0
 _KEY_BYTES: Final = 32
@@ -100,11 +99,6 @@ def running_gateway(
             for server in servers:
                 server.stop()
             job.join(settings.drain_seconds + _START_SECONDS)
-
-
-def ledger_path(settings: Settings) -> Path:
-    """Where this process keeps its rows."""
-    return default_ledger() if settings.ledger is None else Path(settings.ledger)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +209,7 @@ def _upstream_settings(settings: Settings) -> UpstreamSettings:
 def _exchange_setup(settings: Settings, prices: Catalog) -> Setup:
     return Setup(
         engine_version=__version__,
-        install_key=_install_key(ledger_path(settings)),
+        install_key=install_key(ledger_path(settings)),
         prices=prices,
         planner=_PLANNERS[settings.cache],
         task_cap_pico=settings.task_usd,
@@ -251,26 +245,6 @@ def _own_key(settings: Settings) -> str | None:
         raise ConfigError(
             f"a key of the gateway's own and the address {settings.host!r} would let anybody on "
             "the network spend it; bind to 127.0.0.1, or let clients send their own keys"
-        )
-    return key
-
-
-def _install_key(ledger: Path) -> bytes:
-    """The key of all digests of this installation: beside the ledger, its owner's only."""
-    path = ledger.with_name(f"{ledger.name}.key")
-    try:
-        with suppress(FileExistsError):
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(secrets.token_bytes(_KEY_BYTES))
-        key = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"cannot use the key file {str(path)!r} beside the ledger: {error.strerror}"
-        ) from error
-    if len(key) != _KEY_BYTES:
-        raise ConfigError(
-            f"the key file {str(path)!r} is damaged; remove it: older digests then match no more"
         )
     return key
 
