@@ -9,8 +9,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from farthing.version import VERSION
+
 if TYPE_CHECKING:
     from farthing import batch
+    from farthing.compose.middleware import Farthing
     from farthing.core.history import prune_messages, summarize_history
     from farthing.core.library_costs import check_cache_hit, cost_per_task, estimate_cost
     from farthing.core.loop_detector import LoopDetector, LoopMatch
@@ -19,18 +22,21 @@ if TYPE_CHECKING:
     from farthing.errors import BudgetExceeded as BudgetExceededError
     from farthing.errors import FarthingError, LoopDetectedError, UnpricedModelError
     from farthing.sdk.session import AsyncSession, Session, session
+    from farthing.sdk.task import Task, task
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "TASK_MODELS",
     "AsyncSession",
     "BudgetExceededError",
+    "Farthing",
     "FarthingError",
     "LoopDetectedError",
     "LoopDetector",
     "LoopMatch",
     "Session",
+    "Task",
     "TaskModels",
     "UnpricedModelError",
     "__version__",
@@ -43,6 +49,7 @@ __all__ = [
     "select_model",
     "session",
     "summarize_history",
+    "task",
 ]
 
 #: name → "module:attribute"; a module alone is itself the value
@@ -51,11 +58,13 @@ _PLACES = {
     "AsyncSession": "farthing.sdk.session:AsyncSession",
     # the name that articles teach for what the rest of the tree calls BudgetExceeded
     "BudgetExceededError": "farthing.errors:BudgetExceeded",
+    "Farthing": "farthing.compose.middleware:Farthing",
     "FarthingError": "farthing.errors:FarthingError",
     "LoopDetectedError": "farthing.errors:LoopDetectedError",
     "LoopDetector": "farthing.core.loop_detector:LoopDetector",
     "LoopMatch": "farthing.core.loop_detector:LoopMatch",
     "Session": "farthing.sdk.session:Session",
+    "Task": "farthing.sdk.task:Task",
     "TaskModels": "farthing.core.task_models:TaskModels",
     "UnpricedModelError": "farthing.errors:UnpricedModelError",
     "batch": "farthing.batch",
@@ -67,6 +76,7 @@ _PLACES = {
     "select_model": "farthing.core.task_models:select_model",
     "session": "farthing.sdk.session:session",
     "summarize_history": "farthing.core.history:summarize_history",
+    "task": "farthing.sdk.task:task",
 }
 
 

@@ -13,7 +13,9 @@ from farthing.cli.arguments import load_catalog, parse_day, require_known
 from farthing.cli.progress import ProgressBar
 from farthing.cli.table import render_table
 from farthing.errors import TraceError
-from farthing.lab.replay import POLICIES, Options, find_policy, replay
+from farthing.lab.optimum import add_optimum, optimum
+from farthing.lab.replay import POLICIES, Options, find_policy, read_turns, replay_turns
+from farthing.lab.replay.bills import Prices
 from farthing.lab.scenarios import PREFIX, SCENARIOS, generate
 from farthing.reports.replay_text import render_replay
 from farthing.traces.codec import TraceWriter
@@ -34,6 +36,7 @@ Replay recorded calls, at their times and with their sizes, under other policies
   farthing replay mine.jsonl.gz                       as recorded, uncached, automatic
   farthing replay scenario:coding-agent --seed 7      a generated workload
   farthing replay TRACE --as no-cache --as auto-cache --html bills.html
+  farthing replay TRACE --optimum                     and how far each is from the best possible
   farthing replay scenario:rag-qa --through emulator  the real SDK over HTTP, on this machine
 
 Anything that `farthing import` reads can be replayed. Nothing is sent anywhere.
@@ -53,7 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what this command understands."""
     add = parser.add_argument
     add("paths", nargs="+", metavar="TRACE", help="traces, transcripts, or one scenario:NAME")
-    add("--as", action="append", dest="policies", metavar="POLICY", help="may be repeated")
+    add("--as", "--policy", action="append", dest="policies", metavar="POLICY",
+        help="may be repeated")  # fmt: skip
+    add("--optimum", action="store_true",
+        help="also the least the input could have cost, and each policy's ratio to it")  # fmt: skip
     add("--through", choices=("simulation", "emulator"), default="simulation",
         help="how: by the model (fast), or the real SDK against the emulator (true)")  # fmt: skip
     add("--breaks", choices=("inject", "remove"), default="inject",
@@ -81,8 +87,11 @@ def run(args: argparse.Namespace) -> int:
     conversations = read_conversations(args.paths, seed=args.seed, count=args.count)
     if args.save is not None:
         _save(args.save, conversations)
+    turns = read_turns(conversations, breaks=options.breaks, model=options.model)
     with ProgressBar(f"replaying by {args.through}") as bar:
-        document = replay(conversations, policies, catalog, options=options, progress=bar.update)
+        document = replay_turns(turns, policies, catalog, options=options, progress=bar.update)
+    if args.optimum:
+        add_optimum(document, optimum(turns, Prices(catalog, on=args.on)))
     _print(document, args)
     return 0
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from farthing.reports.figures import tokens, usd
 from farthing.reports.page import cards, legend, page, section, table
+from farthing.reports.replay_optimum import HEADERS, optimum_rows
 from farthing.reports.replay_text import COMPONENT_WORDS, notes
 from farthing.reports.svg import Stack, stacked_chart
 
@@ -31,6 +32,7 @@ def render_replay_page(document: dict[str, Any], title: str) -> str:
             head,
             cards([(_total(policy), policy["policy"]) for policy in document["policies"]]),
             section("Bills", _chart(document), _bills(document)),
+            *_optimum(document),
             section("Misses by cause", _misses(document)),
             section("Conversations", _conversations(document)),
             section("How to read this", remarks),
@@ -76,7 +78,12 @@ def _bills(document: dict[str, Any]) -> str:
         if any(bill["tokens"][part] for _, bill in named)
     ]
     rows.append(["total", *(_total(bill) for _, bill in named)])
+    rows.append(["seconds to the first token", *(_first_token(bill) for _, bill in named)])
     return table(["", *(name for name, _ in named)], rows, "l" + "r" * len(named))
+
+
+def _first_token(bill: dict[str, Any]) -> str:
+    return f"{bill['mean_first_token_seconds']:.2f}" if "policy" in bill else "–"
 
 
 def _cell(bill: dict[str, Any], part: str) -> str:
@@ -84,6 +91,15 @@ def _cell(bill: dict[str, Any], part: str) -> str:
     if bill["cost_usd"] is None:
         return counted
     return f"{usd(bill['cost_usd'][part])} · {counted}"
+
+
+def _optimum(document: dict[str, Any]) -> list[str]:
+    rows = optimum_rows(document)
+    return (
+        [section("Against the optimum", table(HEADERS, rows, "l" + "r" * (len(HEADERS) - 1)))]
+        if rows
+        else []
+    )
 
 
 def _misses(document: dict[str, Any]) -> str:

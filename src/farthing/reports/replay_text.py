@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from farthing.reports.figures import shorten, tokens, usd
+from farthing.reports.replay_optimum import HEADERS, optimum_notes, optimum_rows
 
 __all__ = ["COMPONENT_WORDS", "Table", "notes", "render_replay"]
 
@@ -41,6 +42,7 @@ def render_replay(document: dict[str, Any], table: Table, *, everything: bool = 
     parts = [
         head,
         _bill_table(document, table),
+        _optimum_table(document, table),
         _miss_table(document, table),
         _conversation_table(document, table, everything=everything),
         "\n".join(notes(document)),
@@ -72,6 +74,11 @@ def notes(document: dict[str, Any]) -> Iterator[str]:
             f"{first['unpriced_calls']:,} calls are of models without a price; "
             "`--price-as MODEL` gives them one."
         )
+    yield (
+        "Seconds to the first token are modelled: a mean per call, longer by 60 µs for each token "
+        "that is not read from the prompt cache."
+    )
+    yield from optimum_notes(document)
     for policy in document["policies"]:
         yield from _agreement(policy, document["through"])
 
@@ -98,6 +105,7 @@ def _bill_table(document: dict[str, Any], table: Table) -> str:
     total = rows.pop()
     counts = [["calls", *(f"{bill['calls']:,}" for bill in bills)]]
     counts.append(["misses", *(_misses(bill) for bill in bills)])
+    counts.append(["1st token, s", *(_first_token(bill) for bill in bills)])
     parts = [table(["", *names], [*rows, total], total=True), table(["", *names], counts)]
     if is_priced:
         parts.insert(1, _ratio_line(document))
@@ -106,6 +114,10 @@ def _bill_table(document: dict[str, Any], table: Table) -> str:
 
 def _misses(bill: dict[str, Any]) -> str:
     return f"{bill['missed_calls']:,}" if "policy" in bill else "–"
+
+
+def _first_token(bill: dict[str, Any]) -> str:
+    return f"{bill['mean_first_token_seconds']:.2f}" if "policy" in bill else "–"
 
 
 def _dollar_rows(bills: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
@@ -131,6 +143,11 @@ def _ratio_line(document: dict[str, Any]) -> str:
     if not others:
         return ""
     return f"input dollars over those of {document['baseline']}: {', '.join(others)}\n"
+
+
+def _optimum_table(document: dict[str, Any], table: Table) -> str:
+    rows = optimum_rows(document)
+    return table(HEADERS, rows) if rows else ""
 
 
 def _miss_table(document: dict[str, Any], table: Table) -> str:

@@ -24,6 +24,17 @@ def test_policies_come_in_the_order_asked_for(capsys):
     assert found["conversations"] == 3
 
 
+def test_the_optimum_comes_with_each_policys_ratio_where_it_is_asked_for(capsys):
+    asked = [*SMALL, "--policy", "safe", "--optimum"]
+    assert main(["replay", *asked]) == 0
+    assert "optimum with pings" in capsys.readouterr().out
+
+    main(["replay", *asked, "--json"])
+    found = json.loads(capsys.readouterr().out)
+    (safe,) = found["policies"]
+    assert safe["optimum_ratio"]["floor"] >= safe["optimum_ratio"]["upgraded"] >= 1
+
+
 def test_a_saved_scenario_replays_to_the_same_bills(tmp_path, capsys):
     path = tmp_path / "saved.jsonl.gz"
     main(["replay", *SMALL, "--save", str(path), "--json"])

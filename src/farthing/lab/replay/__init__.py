@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from farthing.lab.replay.policies import POLICIES, Policy, Sending, find_policy
 from farthing.lab.replay.recording import read_turns
-from farthing.lab.replay.run import BASELINE, Options, replay
+from farthing.lab.replay.run import BASELINE, Options, replay, replay_turns
 from farthing.lab.replay.simulation import Replayed, simulate
 from farthing.lab.replay.turns import Turn
 
@@ -23,5 +23,6 @@ __all__ = [
     "find_policy",
     "read_turns",
     "replay",
+    "replay_turns",
     "simulate",
 ]

@@ -12,7 +12,7 @@ from itertools import groupby, pairwise
 from typing import Any, Final
 
 from farthing.lab.replay.pieces import Piece, plain_value
-from farthing.lab.replay.policies import Sending
+from farthing.lab.replay.sending import Sending
 from farthing.lab.replay.turns import Recording, Turn
 
 __all__ = ["BodyWriter", "block_sizes"]

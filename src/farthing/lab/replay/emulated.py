@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from farthing.errors import ConfigError
 from farthing.lab.emulator import RunningEmulator, Settings, emulator
 from farthing.lab.replay.bodies import BodyWriter, block_sizes
-from farthing.lab.replay.policies import Policy, Sending
+from farthing.lab.replay.sending import LearningPolicy, Policy, Sending, begun
 from farthing.lab.replay.simulation import Replayed
 from farthing.lab.replay.turns import Turn
 from farthing.wire.usage import Usage, parse_usage
@@ -55,6 +55,7 @@ class EmulatedRun:
             # the SDK warns of models near their end; a recording may name any
             warnings.simplefilter("ignore", DeprecationWarning)
             writer = BodyWriter()
+            policy = begun(policy)
             for turn in turns:
                 sending = policy.plan(turn)
                 try:
@@ -62,6 +63,8 @@ class EmulatedRun:
                 except sdk.APIStatusError as error:
                     self.refused.append(Refused(turn_id=turn.id, message=_words(error.body)))
                     continue
+                if isinstance(policy, LearningPolicy):
+                    policy.observe(turn, usage)
                 yield Replayed(turn=turn, usage=usage)
 
 

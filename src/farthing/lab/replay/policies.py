@@ -1,47 +1,26 @@
-"""What a policy is: for each turn, where the breakpoints go. The three that need no engine."""
+"""The policies by name: three that need no engine, and the engine's own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from farthing.core.prefix import Mark, Ttl
+from farthing.core.prefix import Ttl
 from farthing.errors import ConfigError
+from farthing.lab.replay.engine_policy import Safe
+from farthing.lab.replay.sending import LearningPolicy, Policy, Sending
 from farthing.lab.replay.turns import Turn
 
-__all__ = ["POLICIES", "AsRecorded", "AutoCache", "NoCache", "Policy", "Sending", "find_policy"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
-    """How a turn is sent: explicit breakpoints, and the provider's automatic mode or not."""
-
-    marks: tuple[Mark, ...] = ()
-    automatic: Ttl | None = None
-
-    def all_marks(self, turn: Turn) -> tuple[Mark, ...]:
-        """All breakpoints, the automatic one where the provider puts it (API facts 2.1)."""
-        last = turn.last_markable
-        if self.automatic is None or last is None or any(m.index == last for m in self.marks):
-            return self.marks
-        automatic = Mark(index=last, ttl=self.automatic)
-        return tuple(sorted((*self.marks, automatic), key=lambda mark: mark.index))
-
-
-class Policy(Protocol):
-    """Decides how each turn is sent. Turns come in the order of time, each exactly once.
-
-    This is the hook for policies of the engine: whatever implements it is replayed both ways.
-    """
-
-    @property
-    def name(self) -> str:
-        """What the bill is headed with."""
-        ...
-
-    def plan(self, turn: Turn) -> Sending:
-        """How this turn is sent; may remember earlier turns, never look at later ones."""
-        ...
+__all__ = [
+    "POLICIES",
+    "AsRecorded",
+    "AutoCache",
+    "LearningPolicy",
+    "NoCache",
+    "Policy",
+    "Sending",
+    "find_policy",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +58,7 @@ class AutoCache:
 
 
 POLICIES: Final[dict[str, Policy]] = {
-    policy.name: policy for policy in (AsRecorded(), NoCache(), AutoCache())
+    policy.name: policy for policy in (AsRecorded(), NoCache(), AutoCache(), Safe())
 }
 
 

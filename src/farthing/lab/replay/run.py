@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final, Literal
 
-import farthing
+from farthing.lab.emulator import TYPICAL
 from farthing.lab.replay.bills import COMPONENTS, Bill, Miss, Prices
 from farthing.lab.replay.emulated import EmulatedRun
 from farthing.lab.replay.policies import Policy
@@ -16,15 +16,18 @@ from farthing.lab.replay.simulation import Replayed, simulate
 from farthing.lab.replay.turns import Turn
 from farthing.pricing import Catalog, dump_usd
 from farthing.traces.format import Conversation
+from farthing.version import VERSION
 
 __all__ = [
     "BASELINE",
+    "FIRST_TOKEN",
     "FORMAT",
     "Options",
     "Outcome",
     "Progress",
     "Through",
     "replay",
+    "replay_turns",
     "same_tokens",
 ]
 
@@ -35,6 +38,10 @@ _VERSION: Final = 1
 
 #: what ratios are against, if it is among the policies: the request as the client sent it
 BASELINE: Final = "as-recorded"
+
+#: How long a first token takes, by what is read and what is not: an order of magnitude, the same
+#: for all models, and the only thing here that is no count and no price.
+FIRST_TOKEN: Final = TYPICAL
 
 Progress = Callable[[int, int], None]
 
@@ -61,10 +68,16 @@ class Outcome:
     refused: list[str] = field(default_factory=list)
     #: calls on which emulator and simulation did not agree to the token
     differing: int = 0
+    #: summed over the calls, modelled: see ``FIRST_TOKEN``
+    first_token_seconds: float = 0.0
 
     def add(self, replayed: Replayed, prices: Prices) -> None:
         """One more call."""
         self.total.add(replayed, prices)
+        read = replayed.usage.cache_read
+        self.first_token_seconds += FIRST_TOKEN.first_byte_seconds(
+            uncached=replayed.usage.prompt - read, cached=read
+        )
         key = replayed.turn.recording.conversation.id
         self.conversations.setdefault(key, Bill()).add(replayed, prices)
 
@@ -79,6 +92,18 @@ def replay(
 ) -> dict[str, Any]:
     """The workload under each policy, as the document that tables, JSON and pages are made of."""
     turns = read_turns(conversations, breaks=options.breaks, model=options.model)
+    return replay_turns(turns, policies, catalog, options=options, progress=progress)
+
+
+def replay_turns(
+    turns: Sequence[Turn],
+    policies: Sequence[Policy],
+    catalog: Catalog,
+    *,
+    options: Options,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The same for turns that were read already, with the same options."""
     prices = Prices(catalog, on=options.on)
     outcomes = []
     for number, policy in enumerate(policies):
@@ -136,7 +161,7 @@ def _document(
     return {
         "format": FORMAT,
         "version": _VERSION,
-        "farthing": farthing.__version__,
+        "farthing": VERSION,
         "through": options.through,
         "breaks": options.breaks,
         "model": options.model,
@@ -157,6 +182,7 @@ def _outcome(outcome: Outcome, against: int | None) -> dict[str, Any]:
         "policy": outcome.policy,
         **_bill(outcome.total),
         "input_cost_ratio": own / against if own is not None and against else None,
+        "mean_first_token_seconds": outcome.first_token_seconds / max(1, outcome.total.calls),
         "misses": [
             _miss(cause, miss, is_priced=own is not None)
             for cause, miss in sorted(

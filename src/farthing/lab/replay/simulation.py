@@ -10,7 +10,7 @@ from typing import Final, Literal
 from farthing.core.prefix import Mark, PrefixView
 from farthing.core.prompt_cache import PromptCache
 from farthing.core.prompt_cache_forecast import Forecast, ShortfallCode
-from farthing.lab.replay.policies import Policy
+from farthing.lab.replay.sending import LearningPolicy, Policy, begun
 from farthing.lab.replay.turns import Turn
 from farthing.pricing import traits
 from farthing.wire.usage import Usage
@@ -57,10 +57,13 @@ class Replayed:
 def simulate(turns: Iterable[Turn], policy: Policy) -> Iterator[Replayed]:
     """Every turn in order; ``turns`` must be sorted by time."""
     cache = PromptCache(entries=_ENTRIES, paths=_PATHS)
+    policy = begun(policy)
     for turn in turns:
         view = _view(turn, policy.plan(turn).all_marks(turn))
         forecast = cache.begin(view, turn.began_at)
         cache.observe(view, forecast, began_at=turn.began_at, first_byte_at=turn.first_byte_at)
+        if isinstance(policy, LearningPolicy):
+            policy.observe(turn, forecast.usage)
         yield _replayed(turn, forecast)
 
 

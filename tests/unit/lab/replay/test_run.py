@@ -3,8 +3,19 @@ from __future__ import annotations
 import json
 from datetime import date
 
+import pytest
+
 from farthing.cli.replay import table
-from farthing.lab.replay import Options, Sending, find_policy, read_turns, replay, simulate
+from farthing.lab.optimum import add_optimum, optimum
+from farthing.lab.replay import (
+    Options,
+    Sending,
+    find_policy,
+    read_turns,
+    replay,
+    replay_turns,
+    simulate,
+)
 from farthing.lab.replay.bills import Bill, Prices
 from farthing.pricing import Cost, catalog, parse_usd, price, require_card
 from farthing.reports.replay_html import render_replay_page
@@ -123,3 +134,63 @@ def test_the_page_is_complete_in_itself():
     assert "&lt;a trace&gt;" in page
     assert "http" not in page.replace("http-equiv", "")
     assert "expired" in page
+
+
+def with_optimum(*talks, policies=BOTH, **options):
+    turns = read_turns(talks, model=options.get("model"))
+    found = replay_turns(turns, policies, catalog(), options=Options(**options))
+    add_optimum(found, optimum(turns, Prices(catalog())))
+    json.dumps(found)
+    return found
+
+
+def test_with_the_optimum_every_bill_has_its_ratio_to_it():
+    found = with_optimum(TALK, conversation((30, usage(0, 8000)), name="other"))
+
+    no_cache, auto_cache = found["policies"]
+    assert no_cache["optimum_ratio"]["with_pings"] > auto_cache["optimum_ratio"]["with_pings"] > 1
+    assert no_cache["optimum_ratio"]["floor"] > no_cache["optimum_ratio"]["without_pings"]
+    worst = no_cache["worst_conversation"]
+    by_id = {one["id"]: one["optimum_ratio"] for one in no_cache["by_conversation"]}
+    assert (
+        worst["ratio"]
+        == by_id[worst["id"]]["with_pings"]
+        == max(ratio["with_pings"] for ratio in by_id.values())
+    )
+    shares = {share["id"]: share for share in found["optimum"]["by_conversation"]}
+    own = {one["id"]: one for one in no_cache["by_conversation"]}[worst["id"]]
+    assert parse_usd(worst["excess_usd"]) == parse_usd(own["input_usd"]) - parse_usd(
+        shares[worst["id"]]["with_pings_usd"]
+    )
+    assert sum(
+        parse_usd(share["with_pings_usd"]) for share in found["optimum"]["by_conversation"]
+    ) == parse_usd(found["optimum"]["with_pings_usd"])
+
+
+def test_the_optimum_is_a_table_and_its_limits_in_text_and_page():
+    found = with_optimum(TALK)
+
+    for form in (render_replay(found, table), render_replay_page(found, "a trace")):
+        assert "optimum with pings" in form
+        assert "nothing can cost less" in form
+    assert "optimum" not in render_replay(document(TALK), table)
+
+
+def test_a_trace_without_prices_has_no_ratio_to_the_optimum():
+    found = with_optimum(FOREIGN, TALK)
+
+    assert found["policies"][0]["optimum_ratio"] is None
+    assert with_optimum(FOREIGN)["policies"][0]["worst_conversation"] is None
+    assert "–" in render_replay(found, table)
+
+
+def test_the_first_token_comes_sooner_under_a_policy_that_reads():
+    found = document(TALK)
+
+    no_cache, auto_cache = (policy["mean_first_token_seconds"] for policy in found["policies"])
+    # 9,000, 9,700 and 10,500 tokens at 60 µs, or 4 µs for the 9,000 that one call reads
+    assert no_cache == pytest.approx(0.5 + 29_200 * 60e-6 / 3)
+    assert auto_cache == pytest.approx(no_cache - 9000 * 56e-6 / 3)
+    for form in (render_replay(found, table), render_replay_page(found, "a trace")):
+        assert f"{no_cache:.2f}" in form
+        assert "first token are modelled" in form
