@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from farthing.core.batches import KnownBatch
 from farthing.core.records import Attribution, Opened, Settlement
 from farthing.pricing import Cost
 from farthing.pricing.cards import RateCardId
@@ -44,6 +45,16 @@ def attribution(**given: Any) -> Attribution:
         "agent_id": "a1",
     }
     return Attribution(**values | given)
+
+
+def known(batch_id: str = "msgbatch_1", **given: Any) -> KnownBatch:
+    """A batch that was created through here."""
+    values: dict[str, Any] = {
+        "created_at": NOON,
+        "attribution": attribution(),
+        "exchange_id": "ex_1",
+    }
+    return KnownBatch(batch_id=batch_id, **values | given)
 
 
 def opened(exchange_id: str = "x1", *, minutes: float = 0, **given: Any) -> Opened:

@@ -9,6 +9,7 @@ import pytest
 from farthing.core.records import (
     TRANSITIONS,
     ExchangeRow,
+    Outcome,
     RowFilter,
     Settlement,
     TaskOutcome,
@@ -257,8 +258,8 @@ def test_only_the_attempt_that_cost_something_is_charged(place):
 def test_an_outcome_is_seen_on_every_row_of_its_task_and_the_last_word_counts(place):
     for name in ("a", "b"):
         place.ledger.open(opened(name))
-    place.ledger.outcome("t1", "failed")
-    place.ledger.outcome("t1", "passed", 0.75)
+    place.ledger.outcome("t1", Outcome(outcome="failed"))
+    place.ledger.outcome("t1", Outcome(outcome="passed", score=0.75))
     expected: list[tuple[TaskOutcome, float]] = [("passed", 0.75)] * 2
 
     def judged(ledger: Ledger) -> list[tuple[TaskOutcome | None, float | None]]:
@@ -271,7 +272,7 @@ def test_an_outcome_is_seen_on_every_row_of_its_task_and_the_last_word_counts(pl
 
 
 def test_an_outcome_may_come_before_the_first_row_of_its_task(ledger):
-    ledger.outcome("t1", "abandoned")
+    ledger.outcome("t1", Outcome(outcome="abandoned"))
     ledger.open(opened())
 
     assert ledger.row("x1").outcome == "abandoned"

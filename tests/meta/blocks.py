@@ -1,8 +1,9 @@
 """Code blocks of the documentation, and how they are run.
 
 Every ```` ```python ```` and ```` ```console ```` block runs. One that cannot says so after its
-language, with the reason: ```` ```python not-run: needs an API key ````. Blocks that only show
-something are ``text``, ``sh``, ``json``, ….
+language, with the reason: ```` ```python not-run: needs an API key ````. One that says
+``walked: what it needs`` stands on a quickstart page and is run by its walk alone
+(``tests/meta/quickstarts.py``). Blocks that only show something are ``text``, ``sh``, ``json``, ….
 
 A page's Python blocks share their names, top to bottom. In a console block each line that starts
 with ``$ farthing`` is run in this process, from the repository's root; lines below it, if any, are
@@ -29,6 +30,7 @@ _FENCE: Final = re.compile(
 )
 RUNNABLE: Final = ("python", "console")
 NOT_RUN: Final = re.compile(r"\s*not-run: \S.*")
+WALKED: Final = re.compile(r"\s*walked: \S.*")
 _SAME: Final = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -43,7 +45,8 @@ class CodeBlock:
 
     @property
     def is_run(self) -> bool:
-        return self.language in RUNNABLE and not NOT_RUN.fullmatch(self.rest)
+        is_elsewhere = NOT_RUN.fullmatch(self.rest) or WALKED.fullmatch(self.rest)
+        return self.language in RUNNABLE and not is_elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.meta import quickstarts
 from tests.meta.blocks import CodeBlock, code_blocks, commands, run_console, run_python
 from tests.meta.source import ROOT, tracked_files
 
@@ -39,6 +40,19 @@ def test_a_block_that_does_not_run_says_why(path):
     ]
 
     assert silent == [], "write `not-run: the reason` after the language"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=PAGE_IDS)
+def test_only_a_quickstart_has_blocks_for_its_walk(path):
+    walked = [b.line for b in code_blocks(path.read_text("utf-8")) if "walked:" in b.rest]
+
+    assert walked == [] or path in quickstarts.pages()
+
+
+@pytest.mark.parametrize("path", quickstarts.pages(), ids=lambda path: path.name)
+def test_every_block_of_a_quickstart_is_run_somewhere_and_says_where(path):
+    assert quickstarts.unmarked(path) == [], "write `walked: what it needs` after the language"
+    assert quickstarts.walked_blocks(path) != []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=PAGE_IDS)

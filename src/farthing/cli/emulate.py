@@ -22,7 +22,7 @@ _KEY = "sk-emu-default"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
-    add("--port", type=int, default=8787, help="loopback port; 0 takes a free one (default 8787)")
+    add("--port", type=int, default=8788, help="loopback port; 0 takes a free one (default 8788)")
     add("--script", type=Path, help="scripted answers: JSONL, one turn a line")
     add("--rules", type=Path, help="answers by what is asked: a JSON list or JSONL")
     add(

@@ -1,4 +1,4 @@
-"""``farthing ledger``: where the ledger is, whether it agrees with itself, its rows as a file."""
+"""``farthing ledger``: where it is, its rows, whether it agrees with itself and the provider."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from farthing.cli.arguments import parse_since
+from farthing.cli.ledger_reconcile import add_reconcile_arguments, run_reconcile, run_settle
 from farthing.cli.settings import resolve_settings
 from farthing.cli.table import render_table
 from farthing.core.records import RowFilter
@@ -23,50 +24,67 @@ from farthing.ledger.place import default_ledger
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
-HELP: Final = "Show where the ledger is, check it, export its rows"
+HELP: Final = "Show where the ledger is, check, export and reconcile it"
 
 DESCRIPTION: Final = """\
-Show where the ledger is, check it, export its rows.
+Show where the ledger is, check it, export its rows, reconcile it with the provider's report.
 
   farthing ledger path                                   the file in use
   farthing ledger check                                  does it agree with itself?
   farthing ledger export --since 30d -o november.csv     one line per exchange
   farthing ledger export --format parquet -o rows.parquet
+  farthing ledger reconcile --since 7d                   compare with the usage report
+  farthing ledger settle EXCHANGE --usage '{…}'          what an unsettled exchange cost
 
-Reads only, also while a gateway writes. Rows have no prompt text and no keys."""
+All but `settle` and `reconcile --close` only read, also while a gateway writes; these two need the
+ledger for themselves. Rows have no prompt text and no keys."""
+
+#: verb → the options that only some verbs take
+_OPTIONS: Final = {
+    "path": (),
+    "check": (),
+    "export": ("format", "since", "output"),
+    "reconcile": ("since", "by", "close", "api_key_id", "workspace_id"),
+    "settle": ("exchange", "usage", "model"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what this command understands."""
     add = parser.add_argument
-    add("verb", choices=("path", "check", "export"), help="what to do")
+    add("verb", choices=tuple(_OPTIONS), help="what to do")
     add("--ledger", metavar="FILE", help="the ledger, where the settings name another or none")
     add("--config", type=Path, metavar="FILE", help="TOML file that may name the ledger")
     add("--format", choices=tuple(FORMATS), help="export: default by the name of FILE, else csv")
-    add("--since", type=parse_since, metavar="DAY", help="export: rows opened from this day on")
+    add("--since", type=parse_since, metavar="DAY", help="export, reconcile: from this day on")
     add("-o", "--output", type=Path, metavar="FILE", help="export: write here, not to the terminal")
-    add("--json", action="store_true", help="path, check: print JSON; export: as --format json")
+    add("--json", action="store_true", help="print JSON; export: as --format json")
+    add_reconcile_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what the verb says; ``check`` returns 1 where something is wrong."""
-    named = resolve_settings(args).settings.ledger
-    path = default_ledger() if named is None else Path(named)
+    settings = resolve_settings(args).settings
+    path = default_ledger() if settings.ledger is None else Path(settings.ledger)
     _refuse_mixtures(args)
     if args.verb == "path":
         print(json.dumps({"path": str(path), "exists": path.is_file()}) if args.json else path)
         return 0
     if args.verb == "check":
         return _check(path, as_json=args.json)
+    if args.verb == "reconcile":
+        return run_reconcile(path, settings, args)
+    if args.verb == "settle":
+        return run_settle(path, args)
     return _export(path, args)
 
 
 def _refuse_mixtures(args: argparse.Namespace) -> None:
-    if args.verb == "export":
-        return
-    for option in ("format", "since", "output"):
-        if getattr(args, option) is not None:
-            raise ConfigError(f"--{option} belongs to `farthing ledger export`")
+    for option in sorted({name for names in _OPTIONS.values() for name in names}):
+        if option not in _OPTIONS[args.verb] and getattr(args, option) not in (None, False):
+            owner = next(verb for verb, names in _OPTIONS.items() if option in names)
+            name = "EXCHANGE" if option == "exchange" else f"--{option.replace('_', '-')}"
+            raise ConfigError(f"{name} belongs to `farthing ledger {owner}`")
 
 
 def _check(path: Path, *, as_json: bool) -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import secrets
+import logging
+import math
 import socket
 import sys
 import threading
@@ -16,40 +17,35 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
-from farthing import __version__
-from farthing.compose.place import install_key, ledger_path
+from farthing.compose.batch_polling import BatchPoller, why_not_polled
+from farthing.compose.parts import Parts, open_parts
 from farthing.config import Settings
-from farthing.core.exchange_plan import Planner, plan_cache_auto, plan_nothing
-from farthing.core.exchange_prepare import Setup
 from farthing.driver import AsyncDriver, Ports
+from farthing.driver.jobs.batch_polling import BatchPolling
+from farthing.driver.jobs.batch_register import BatchRegister
 from farthing.driver.system import SystemClock, TimeOrderedIds
-from farthing.errors import ConfigError
+from farthing.errors import ConfigError, FarthingError
 from farthing.gateway.app import Doors, create_app
-from farthing.gateway.credentials import Credentials
+from farthing.gateway.batch_door import BatchDoor, BatchSetup
 from farthing.gateway.door import ExchangeDoor
 from farthing.gateway.listening import Listener
 from farthing.gateway.metrics import Metrics
 from farthing.gateway.observing import ObservedLedger
 from farthing.gateway.pages import OwnPages
-from farthing.gateway.record_files import RecordFiles
-from farthing.gateway.recording import Recorder
 from farthing.gateway.routes import Routes
 from farthing.gateway.server import Server, listen
 from farthing.ledger import SqliteLedger
 from farthing.pricing import Catalog, catalog
-from farthing.traces.redact import Redactor
-from farthing.transport import Upstream, UpstreamSettings, decoder_for
+from farthing.transport import Upstream, decoder_for
 
 __all__ = ["RunningGateway", "running_gateway", "serve"]
 
+_logger = logging.getLogger(__name__)
+
 _START_SECONDS: Final = 10.0
-_KEY_BYTES: Final = 32
 _RETENTION_PAUSE_SECONDS: Final = 6 * 3600
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-_PLANNERS: Final[dict[str, Planner]] = {"off": plan_nothing, "auto": plan_cache_auto}
 
 #: The ledger's writer shares the interpreter with the event loop. At the default of 5 ms each time
 #: it runs, a call on the loop would wait that long for its turn.
@@ -72,7 +68,7 @@ def serve(settings: Settings, *, prices: Catalog, announce: Callable[[str], None
 
     ``announce`` is told the URL once everything that can be wrong with the settings is known.
     """
-    with listen(settings.host, settings.port) as listener, _parts(settings, prices) as parts:
+    with listen(settings.host, settings.port) as listener, open_parts(settings, prices) as parts:
         _tune_process()
         announce(_url(listener))
         _run(_serve(parts, listener, []))
@@ -86,7 +82,7 @@ def running_gateway(
     servers = list[Server]()
     with (
         listen(settings.host, settings.port) as listener,
-        _parts(settings, prices or catalog()) as parts,
+        open_parts(settings, prices or catalog()) as parts,
     ):
         job = threading.Thread(
             target=lambda: asyncio.run(_serve(parts, listener, servers)), daemon=True
@@ -101,152 +97,117 @@ def running_gateway(
             job.join(settings.drain_seconds + _START_SECONDS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
-    """What exists before the event loop does, and all that settings can get wrong."""
-
-    settings: Settings
-    ledger: SqliteLedger
-    metrics: Metrics
-    exchange_setup: Setup
-    credentials: Credentials
-    upstream: UpstreamSettings
-    recorder: Recorder | None
-
-
-@contextmanager
-def _parts(settings: Settings, prices: Catalog) -> Iterator[_Parts]:
-    credentials = Credentials(_own_key(settings))
-    upstream = _upstream_settings(settings)
-    with _open_ledger(settings) as ledger:
-        recorder = _recorder(settings)
-        try:
-            yield _Parts(
-                settings=settings,
-                ledger=ledger,
-                metrics=Metrics(),
-                exchange_setup=_exchange_setup(settings, prices),
-                credentials=credentials,
-                upstream=upstream,
-                recorder=recorder,
-            )
-        finally:
-            if recorder is not None:
-                recorder.close()
-
-
-async def _serve(parts: _Parts, listener: socket.socket, servers: list[Server]) -> None:
+async def _serve(parts: Parts, listener: socket.socket, servers: list[Server]) -> None:
     async with Upstream(parts.upstream) as upstream:
-        server = _server(parts, upstream)
-        servers.append(server)
-        retention = asyncio.create_task(_keep_retention(parts))
+        made = _Made(parts, upstream)
+        servers.append(made.server)
+        jobs = [asyncio.create_task(job) for job in made.jobs()]
         try:
-            await server.serve_on(listener)
+            await made.server.serve_on(listener)
         finally:
-            retention.cancel()
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
 
 
-def _server(parts: _Parts, upstream: Upstream) -> Server:
-    settings, metrics, clock = parts.settings, parts.metrics, SystemClock()
-    ledger = ObservedLedger(parts.ledger, metrics)
-    recorder = parts.recorder
-    ports = Ports(
-        ledger=ledger,
-        clock=clock,
-        decoding=decoder_for,
-        note=lambda code, _: metrics.noted((code,)),
-    )
-    door = ExchangeDoor(
-        driver=AsyncDriver(parts.exchange_setup, ports),
-        upstream=upstream,
-        credentials=parts.credentials,
-        recording=None if recorder is None else Listener(recorder, clock, decoder_for),
-    )
-    doors = Doors(
-        own_pages=OwnPages(
-            ledger=ledger,
-            metrics=metrics if settings.metrics else None,
-            problem=lambda: _problem(parts.ledger, server),
-        ),
-        exchanges=door,
-        routes=Routes(body_bytes=settings.body_limit, batch_bytes=settings.batch_limit),
-        metrics=metrics,
-        clock=clock,
-        ids=TimeOrderedIds(),
-    )
-    server = Server(create_app(doors), drain_seconds=int(settings.drain_seconds))
-    return server
+class _Made:
+    """The doors of one gateway and the jobs beside them, wired to one another."""
+
+    def __init__(self, parts: Parts, upstream: Upstream) -> None:
+        self._parts = parts
+        self._upstream = upstream
+        self._clock = SystemClock()
+        self._ids = TimeOrderedIds()
+        self._ledger = ObservedLedger(parts.records, parts.metrics)
+        ports = Ports(ledger=self._ledger, clock=self._clock, decoding=decoder_for, note=self._note)
+        self._driver = AsyncDriver(parts.exchange_setup, ports)
+        book = parts.exchange_setup.batches
+        self._register = BatchRegister(book, parts.ledger, self._clock, note=self._note)
+        self._register.load()
+        drain_seconds = math.ceil(parts.settings.drain_seconds)
+        self.server = Server(create_app(self._doors()), drain_seconds=drain_seconds)
+
+    def jobs(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs while the server does."""
+        settings, credentials = self._parts.settings, self._parts.credentials.own
+        found = [_keep_retention(self._parts)]
+        if credentials and settings.batch_poll_seconds:
+            poller = BatchPoller(
+                polling=BatchPolling(first_seconds=settings.batch_poll_seconds),
+                register=self._register,
+                driver=self._driver,
+                upstream=self._upstream,
+                credentials=credentials,
+                clock=self._clock,
+                ids=self._ids,
+            )
+            found.append(poller.run())
+        else:
+            self._register.created_one = self._warn
+        return found
+
+    def _doors(self) -> Doors:
+        settings, metrics = self._parts.settings, self._parts.metrics
+        return Doors(
+            own_pages=OwnPages(
+                ledger=self._ledger,
+                metrics=metrics if settings.metrics else None,
+                problem=lambda: _problem(self._parts.ledger, self.server),
+                remark=self._remark,
+            ),
+            exchanges=self._exchanges(),
+            routes=Routes(body_bytes=settings.body_limit, batch_bytes=settings.batch_limit),
+            metrics=metrics,
+            clock=self._clock,
+            ids=self._ids,
+        )
+
+    def _exchanges(self) -> BatchDoor:
+        parts, recorder = self._parts, self._parts.recorder
+        door = ExchangeDoor(
+            driver=self._driver,
+            upstream=self._upstream,
+            credentials=parts.credentials,
+            recording=None if recorder is None else Listener(recorder, self._clock, decoder_for),
+        )
+        setup = BatchSetup(
+            register=self._register,
+            ledger=self._ledger,
+            decoding=decoder_for,
+            rewritten_from=parts.upstream.url if parts.settings.rewrite_results_url else None,
+            has_budgets=parts.settings.task_usd is not None,
+            note=self._note,
+        )
+        return BatchDoor(door, setup)
+
+    def _note(self, code: str, _exchange_id: str) -> None:
+        self._parts.metrics.noted((code,))
+
+    def _remark(self) -> str | None:
+        return why_not_polled(
+            self._register,
+            has_key=bool(self._parts.credentials.own),
+            poll_seconds=self._parts.settings.batch_poll_seconds,
+        )
+
+    def _warn(self) -> None:
+        """A batch was created that nobody asks about: said once."""
+        self._register.created_one = lambda: None
+        _logger.warning("%s", self._remark(), extra={"action": "batch.not_polled"})
 
 
-@contextmanager
-def _open_ledger(settings: Settings) -> Iterator[SqliteLedger]:
-    ledger = SqliteLedger(ledger_path(settings))
-    try:
-        ledger.recover(SystemClock().now())
-        yield ledger
-    finally:
-        ledger.close()
-
-
-async def _keep_retention(parts: _Parts) -> None:
+async def _keep_retention(parts: Parts) -> None:
     """Delete what is older than the operator wants to keep, now and every few hours."""
     days = parts.settings.retention_days
     while days:
         oldest = SystemClock().now() - timedelta(days=days)
-        await asyncio.to_thread(parts.ledger.delete_before, oldest)
-        await asyncio.sleep(_RETENTION_PAUSE_SECONDS)
-
-
-def _upstream_settings(settings: Settings) -> UpstreamSettings:
-    return UpstreamSettings(
-        url=settings.upstream,
-        connect_seconds=settings.connect_seconds,
-        silence_seconds=settings.silence_seconds or None,
-        trust_env=settings.trust_env,
-    )
-
-
-def _exchange_setup(settings: Settings, prices: Catalog) -> Setup:
-    return Setup(
-        engine_version=__version__,
-        install_key=install_key(ledger_path(settings)),
-        prices=prices,
-        planner=_PLANNERS[settings.cache],
-        task_cap_pico=settings.task_usd,
-        budget_fault=settings.budget_fault,
-        answer_limit_bytes=settings.answer_limit,
-    )
-
-
-def _recorder(settings: Settings) -> Recorder | None:
-    if settings.record is None:
-        return None
-    mode = settings.record_redaction
-    files = RecordFiles(
-        Path(settings.record),
-        redaction=mode,
-        cap_bytes=settings.record_cap,
-        writer=f"farthing {__version__}",
-    )
-    redactor = None if mode == "none" else Redactor(secrets.token_bytes(_KEY_BYTES), mode)
-    return Recorder(files, redactor=redactor)
-
-
-def _own_key(settings: Settings) -> str | None:
-    """The gateway's own key; whoever reaches the port spends it."""
-    key = settings.api_key
-    if settings.api_key_file is not None:
         try:
-            key = Path(settings.api_key_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or type(error).__name__
-            raise ConfigError(f"cannot read the key in {settings.api_key_file!r}: {why}") from error
-    if key is not None and settings.host not in _LOOPBACK:
-        raise ConfigError(
-            f"a key of the gateway's own and the address {settings.host!r} would let anybody on "
-            "the network spend it; bind to 127.0.0.1, or let clients send their own keys"
-        )
-    return key
+            await asyncio.to_thread(parts.ledger.delete_before, oldest)
+        except FarthingError as error:
+            _logger.warning(
+                "old rows were not deleted: %s", error, extra={"action": "ledger.not_deleted"}
+            )
+        await asyncio.sleep(_RETENTION_PAUSE_SECONDS)
 
 
 def _problem(ledger: SqliteLedger, server: Server) -> str | None:

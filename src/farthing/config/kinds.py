@@ -24,6 +24,7 @@ __all__ = [
     "TEXT",
     "URL",
     "USD",
+    "WORDS",
     "Kind",
     "choice",
 ]
@@ -71,6 +72,10 @@ def choice(*words: str) -> Kind:
     )
 
 
+def _parse_words(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (word.strip() for word in text.split(","))))
+
+
 def _parse_count(text: str) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) else None
 
@@ -115,6 +120,12 @@ def _parse_url(text: str) -> str | None:
 
 
 TEXT: Final = Kind(metavar="TEXT", expects="a text", parse=lambda text: text or None)
+WORDS: Final = Kind(
+    metavar="A,B",
+    expects="words with commas between them",
+    parse=_parse_words,
+    dump=lambda value: ",".join(value) if isinstance(value, tuple) else str(value),
+)
 PATH: Final = Kind(metavar="PATH", expects="a path", parse=lambda text: text or None)
 URL: Final = Kind(metavar="URL", expects="an http or https URL without a query", parse=_parse_url)
 COUNT: Final = Kind(metavar="N", expects="a whole number from 0", parse=_parse_count, types=(int,))

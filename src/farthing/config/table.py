@@ -66,6 +66,12 @@ class Settings:
         "gateway.drain_seconds", kinds.SECONDS, 25.0, "how long calls under way may take at the end"
     )
     metrics: bool = _setting("gateway.metrics", kinds.SWITCH, _ON, "serve /metrics")
+    otel: bool = _setting(
+        "gateway.otel",
+        kinds.SWITCH,
+        not _ON,
+        "send spans and metrics by OTLP to where the OTEL_EXPORTER_OTLP_* variables say",
+    )
     # -- the way upstream
     upstream: str = _setting(
         "upstream.url", kinds.URL, "https://api.anthropic.com", "base URL of the Claude API"
@@ -80,6 +86,13 @@ class Settings:
     api_key_file: str | None = _setting(
         "upstream.api_key_file", kinds.PATH, None, "file that holds that key"
     )
+    admin_key: str | None = _setting(
+        "upstream.admin_key",
+        kinds.TEXT,
+        None,
+        "admin key for `farthing ledger reconcile`; the gateway itself never uses it",
+        secret=True,
+    )
     trust_env: bool = _setting(
         "upstream.trust_env", kinds.SWITCH, _ON, "honour proxy and CA variables of the environment"
     )
@@ -91,6 +104,19 @@ class Settings:
         kinds.SECONDS,
         0.0,
         "how long an answer may be silent before it counts as cut; 0: as long as the client waits",
+    )
+    # -- message batches
+    rewrite_results_url: bool = _setting(
+        "batches.rewrite_results_url",
+        kinds.SWITCH,
+        _ON,
+        "let results_url name this gateway, so that results pass through it and are booked",
+    )
+    batch_poll_seconds: float = _setting(
+        "batches.poll_seconds",
+        kinds.SECONDS,
+        60.0,
+        "how soon to ask after a batch, then ever more rarely; needs a key of its own; 0: never",
     )
     # -- limits on memory held for a peer
     body_limit: int = _setting(
@@ -125,6 +151,21 @@ class Settings:
         kinds.choice("off", "auto"),
         "off",
         "auto: the provider's automatic prompt caching for clients that mark nothing",
+    )
+    profile: Literal["observe", "safe", "balanced", "aggressive"] = _setting(
+        "levers.profile",
+        kinds.choice("observe", "safe", "balanced", "aggressive"),
+        "safe",
+        "which levers may act without being named; see docs/levers.md",
+    )
+    levers_on: tuple[str, ...] = _setting(
+        "levers.on", kinds.WORDS, (), "levers that act although the profile leaves them out"
+    )
+    levers_off: tuple[str, ...] = _setting(
+        "levers.off", kinds.WORDS, (), "levers that do not act; `cache.*` names a family"
+    )
+    policy: str | None = _setting(
+        "levers.policy", kinds.PATH, None, "rules per key and task type, as a TOML file"
     )
     task_usd: int | None = _setting(
         "budget.task_usd", kinds.USD, None, "the most one task may spend, in dollars"

@@ -27,8 +27,9 @@ from collections.abc import Generator
 from typing import Any, Final
 
 from farthing.core.exchange_batch import book_results
-from farthing.core.exchange_call import Call
+from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import (
+    Body,
     Conversation,
     Deliver,
     Effect,
@@ -96,9 +97,13 @@ class _Exchange(ExchangeParts):
         if progress.is_settled:
             return
         if progress.is_open or self._is_opening:
-            progress.note("interrupted")
-            now = yield from ask(Now())
-            yield from self._settle(cut(progress, prices=self._setup.prices, now=now.at))
+            said = progress.tap.meter.error if progress.tap.meter else None
+            # An error event is the last of its stream: who stops reading there interrupts nothing.
+            progress.note("answer.incomplete" if said else "interrupted")
+            now: Moment = yield Now()
+            error_type = said.type if said else None
+            verdict = cut(progress, prices=self._setup.prices, now=now.at, error_type=error_type)
+            yield from self._settle(verdict)
         elif self._prepared.cap_pico is not None:
             yield from self._release()
 
@@ -148,7 +153,7 @@ class _Exchange(ExchangeParts):
         progress = self._progress
         progress.is_sent = True  # from here on it may have been, whatever interrupts us
         try:
-            progress.head = yield from ask(Send(self._prepared.plan.body))
+            progress.head = yield Send(self._prepared.plan.body)
         except UpstreamError as error:
             progress.is_sent = error.was_sent
             yield from self._failed(error)
@@ -162,7 +167,7 @@ class _Exchange(ExchangeParts):
     def _error_answer(self, head: Head) -> Steps:
         tap = yield from self._tap(head, None)
         try:
-            body = yield from ask(Read(tap, self._setup.answer_limit_bytes))
+            body: Body = yield Read(tap, self._setup.answer_limit_bytes)
         except UpstreamError as error:
             yield from self._failed(error)
             return
@@ -174,14 +179,14 @@ class _Exchange(ExchangeParts):
             yield from self._may_be_retried()
         yield from self._deliver(head, body.raw if body.is_whole else None)
         if not body.is_whole:
-            yield from ask(Deliver(body.raw))
-            yield from ask(Relay(tap))
+            yield Deliver(body.raw)
+            yield Relay(tap)
 
     def _message(self, head: Head) -> Steps:
         """A plain answer: held until its usage is read, so that its headers say what it cost."""
         tap = yield from self._tap(head, None)
         try:
-            body = yield from ask(Read(tap, self._setup.answer_limit_bytes))
+            body: Body = yield Read(tap, self._setup.answer_limit_bytes)
         except UpstreamError as error:
             yield from self._failed(error)
             return
@@ -189,15 +194,15 @@ class _Exchange(ExchangeParts):
         settled = yield from self._settle(verdict)
         yield from self._deliver(head, body.raw if body.is_whole else None, settled)
         if not body.is_whole:
-            yield from ask(Deliver(body.raw))
-            yield from ask(Relay(tap))
+            yield Deliver(body.raw)
+            yield Relay(tap)
 
     def _stream(self, head: Head) -> Steps:
         meter = StreamMeter()
         tap = yield from self._tap(head, meter)
         yield from self._deliver(head, None)
         try:
-            yield from ask(Relay(tap))
+            yield Relay(tap)
         except UpstreamError:
             yield from self._settle_cut("answer.cut")
             raise
@@ -214,7 +219,7 @@ class _Exchange(ExchangeParts):
         tap = yield from self._tap(head, None)
         yield from self._deliver(head, None)
         try:
-            yield from ask(Relay(tap))
+            yield Relay(tap)
         except UpstreamError:
             yield from self._settle_cut("answer.cut")
             raise
@@ -233,9 +238,13 @@ class _Exchange(ExchangeParts):
                 is_over = yield from ask(Relay(tap))
                 if is_over:
                     lines.finish()
-                yield from book_results(lines.take(), batch_id, self._progress, self._setup)
+                lines.unbooked += yield from book_results(
+                    lines.take(), batch_id, self._progress, self._setup
+                )
         except (UpstreamError, Interrupted):
             yield from book_results(lines.take(), batch_id, self._progress, self._setup)
             raise
         if lines.unreadable or tap.is_blind:
             yield from self._noted("batch.unreadable")
+        elif not lines.unbooked and head.status == 200:
+            self._setup.batches.read_whole(batch_id)

@@ -1,7 +1,9 @@
 """Books the results of a Message Batch when they pass: one exchange per item, at the batch price.
 
-Its id derives from the batch and the item, so results that are read again are on record already.
-Only a succeeded item costs something (API facts, section 3).
+Its id derives from the batch and the item, so results that are read again are on record already;
+of a batch that is booked nothing is looked at twice, also when its rows have gone. A batch that was
+created through here gives its items the task of its creation (``core.batches``). Only a succeeded
+item costs something (API facts, section 3).
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from typing import Any
 
+from farthing.core.batches import KnownBatch
 from farthing.core.exchange_call import Moment
 from farthing.core.exchange_effects import Effect, Note, Now, Open, Settle, ask
 from farthing.core.exchange_prepare import Setup
@@ -27,30 +30,41 @@ def item_id(batch_id: str, custom_id: str) -> str:
 
 def book_results(
     results: Iterable[BatchResult], batch_id: str, progress: Progress, setup: Setup
-) -> Generator[Effect[Any], Any, None]:
-    """Open and settle what these items cost; a ledger that cannot write is noted."""
+) -> Generator[Effect[Any], Any, int]:
+    """Open and settle what these items cost; how many a ledger that cannot write did not take."""
+    known = setup.batches.find(batch_id)
+    if known is not None and known.ending == "booked":
+        return 0
     now: Moment | None = None
+    unbooked = 0
     for result in results:
         now = now or (yield from ask(Now()))
         exchange_id = item_id(batch_id, result.custom_id)
         try:
-            yield from ask(Open(_opened(exchange_id, progress, setup)))
+            yield from ask(Open(_opened(exchange_id, progress, setup, known)))
             yield from ask(Settle(_settled(exchange_id, result, setup, now)))
         except LedgerError:
             yield from ask(Note("ledger.batch_item_failed", exchange_id))
+            unbooked += 1
+    return unbooked
 
 
-def _opened(exchange_id: str, progress: Progress, setup: Setup) -> Opened:
+def _opened(exchange_id: str, progress: Progress, setup: Setup, known: KnownBatch | None) -> Opened:
     prepared = progress.prepared
+    attribution = known.attribution if known else prepared.attribution
+    scope = known.scope if known else None
+    if known is None and setup.task_cap_pico is not None:
+        scope = prepared.scope
     return Opened(
         exchange_id=exchange_id,
         opened_at=progress.call.received.at,
-        attribution=prepared.attribution,
+        attribution=attribution,
         endpoint="batch_item",
         path="GET /v1/messages/batches",
         request_bytes=0,
         body_digest=prepared.body_digest,
         engine_version=setup.engine_version,
+        scope=scope,
     )
 
 

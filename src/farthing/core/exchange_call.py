@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
 from farthing.core.records import Endpoint
 
 __all__ = ["Call", "Moment", "Route", "route_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """An instant by both clocks: the wall's for records, the monotonic one for durations."""
 
     at: datetime
     ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request of a client, as far as an exchange looks at it."""
 
     #: minted by the door; a retry takes over the id of the exchange that it goes on with

@@ -8,8 +8,9 @@ ask for; ``Send``, ``Read``, ``Relay`` and ``Deliver`` it may not.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from farthing.core.exchange_call import Moment
 from farthing.core.exchange_tap import Decoder, Tap
@@ -45,13 +46,11 @@ class Interrupted(Exception):
     """Thrown into a conversation whose driver was stopped: only ``Prompt`` effects are left."""
 
 
-@dataclass(frozen=True, slots=True)
-class Effect(Generic[_Reply]):
+class Effect(msgspec.Struct, Generic[_Reply], frozen=True):
     """Something only a driver can do; ``_Reply`` is what comes back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The head of an upstream answer and when it came."""
 
     status: int
@@ -67,8 +66,7 @@ class Head:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """A plain answer's bytes as they came."""
 
     raw: bytes
@@ -76,8 +74,7 @@ class Body:
     is_whole: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ClientHead:
+class ClientHead(msgspec.Struct, frozen=True):
     """The first part of what goes to the client; without a body, chunks follow."""
 
     status: int
@@ -88,13 +85,11 @@ class ClientHead:
 # -- performed without waiting --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Now(Effect[Moment]):
+class Now(Effect[Moment], frozen=True):
     """What time is it?"""
 
 
-@dataclass(frozen=True, slots=True)
-class Reserve(Effect[Held | Refused]):
+class Reserve(Effect[Held | Refused], frozen=True):
     """Hold an amount in a budget."""
 
     scope: str
@@ -103,37 +98,32 @@ class Reserve(Effect[Held | Refused]):
     reservation_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Release(Effect[None]):
+class Release(Effect[None], frozen=True):
     """End a hold that led to nothing."""
 
     reservation_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Open(Effect[None]):
+class Open(Effect[None], frozen=True):
     """Record an intent."""
 
     opened: Opened
 
 
-@dataclass(frozen=True, slots=True)
-class Settle(Effect[None]):
+class Settle(Effect[None], frozen=True):
     """Record how the exchange ended."""
 
     settlement: Settlement
 
 
-@dataclass(frozen=True, slots=True)
-class Note(Effect[None]):
+class Note(Effect[None], frozen=True):
     """Count something that should not happen."""
 
     code: str
     exchange_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class DecoderFor(Effect[Decoder | None]):
+class DecoderFor(Effect[Decoder | None], frozen=True):
     """A decoder for a content encoding; None where there is none."""
 
     encoding: str
@@ -145,30 +135,26 @@ Prompt = Now | Reserve | Release | Open | Settle | Note | DecoderFor
 # -- performed by waiting -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Send(Effect[Head]):
+class Send(Effect[Head], frozen=True):
     """Send the body upstream and wait for the head of the answer."""
 
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Read(Effect[Body]):
+class Read(Effect[Body], frozen=True):
     """Read a plain answer, up to a limit."""
 
     tap: Tap
     limit_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Relay(Effect[bool]):
+class Relay(Effect[bool], frozen=True):
     """Pass the chunks on, feeding the tap; True at the end, False where the tap is full."""
 
     tap: Tap
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver(Effect[None]):
+class Deliver(Effect[None], frozen=True):
     """Give the client a head, or bytes already read."""
 
     part: ClientHead | bytes

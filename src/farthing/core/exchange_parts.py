@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Final
 
-from farthing.core.exchange_call import Call
+from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import (
     ClientHead,
     DecoderFor,
@@ -58,7 +58,7 @@ class ExchangeParts:
         self._is_opening = True
         opened = self._prepared.opened(self._progress.call, self._setup, self._progress.hold_pico)
         try:
-            yield from ask(Open(opened))
+            yield Open(opened)
         except LedgerError:
             yield from self._noted("ledger.open_failed")
         else:
@@ -83,7 +83,7 @@ class ExchangeParts:
     def _verdict_of(self, plain: bytes) -> Generator[Effect[Any], Any, Verdict]:
         """What a plain message cost, or the interval where it does not say."""
         progress, prices = self._progress, self._setup.prices
-        now = yield from ask(Now())
+        now: Moment = yield Now()
         try:
             message = usage_of_message(plain)
         except UpstreamError:
@@ -95,7 +95,7 @@ class ExchangeParts:
         """Settle by what was seen: the final usage, or an interval."""
         if code is not None:
             self._progress.note(code)
-        now = yield from ask(Now())
+        now: Moment = yield Now()
         yield from self._settle(
             cut(self._progress, prices=self._setup.prices, now=now.at, error_type=error_type)
         )
@@ -107,10 +107,13 @@ class ExchangeParts:
             return None
         if not progress.is_open:
             yield from self._open()
-        now = yield from ask(Now())
+        now: Moment = yield Now()
         record = settlement(progress, verdict, now)
         if progress.is_open:
-            yield from self._record(record)
+            try:
+                yield Settle(record)
+            except LedgerError:
+                yield from self._noted("ledger.settle_failed")
         elif progress.hold_pico is not None:
             yield from self._release()  # no row will ever end this hold
         progress.is_settled = True
@@ -118,12 +121,6 @@ class ExchangeParts:
             if code.startswith("fail_open."):
                 yield from self._counted(code)
         return record
-
-    def _record(self, record: Settlement) -> Steps:
-        try:
-            yield from ask(Settle(record))
-        except LedgerError:
-            yield from self._noted("ledger.settle_failed")
 
     def _release(self) -> Steps:
         try:
@@ -141,7 +138,7 @@ class ExchangeParts:
         prepared = self._prepared
         if prepared.route.endpoint != "messages":
             return
-        now = yield from ask(Now())
+        now: Moment = yield Now()
         self._setup.joining.failed(
             prepared.body_digest,
             prepared.attribution.key_scope,
@@ -154,7 +151,7 @@ class ExchangeParts:
         headers = [(name.encode(), text.encode()) for name, text in refusal.headers.items()]
         length = (b"content-length", str(len(refusal.body)).encode())
         own = (_EXCHANGE_ID, self._prepared.exchange_id.encode())
-        yield from ask(Deliver(ClientHead(refusal.status, [*headers, length, own], refusal.body)))
+        yield Deliver(ClientHead(refusal.status, [*headers, length, own], refusal.body))
 
     def _deliver(self, head: Head, body: bytes | None, settled: Settlement | None = None) -> Steps:
         """The upstream's head as it came, and ours added."""
@@ -164,7 +161,7 @@ class ExchangeParts:
             own.append((_COST, dump_usd(total).encode()))
             if settled.baseline_pico is not None:
                 own.append((_SAVED, dump_usd(settled.baseline_pico - total).encode()))
-        yield from ask(Deliver(ClientHead(head.status, [*head.headers, *own], body)))
+        yield Deliver(ClientHead(head.status, [*head.headers, *own], body))
 
     def _noted(self, code: str) -> Steps:
         self._progress.note(code)

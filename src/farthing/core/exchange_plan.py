@@ -13,8 +13,9 @@ within every rule of ``wire.validity`` (a test tries it on all the rules' exampl
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from farthing.errors import RequestError
 from farthing.wire.apply import apply
@@ -25,8 +26,7 @@ from farthing.wire.request import Request
 __all__ = ["Plan", "Planner", "plan_cache_auto", "plan_nothing"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The body to send and what was decided about it."""
 
     body: bytes
@@ -35,7 +35,7 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Was no lever accepted? Then the body is the client's."""
-        return not any(reason.startswith("+") for reason in self.reasons)
+        return not self.reasons or not any(reason.startswith("+") for reason in self.reasons)
 
 
 Planner = Callable[[Request, ModelTraits | None], Plan]

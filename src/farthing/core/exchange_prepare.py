@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Final, Literal
 
 from farthing.core.attribution import attribute, key_scope, keyed_digest
+from farthing.core.batches import BatchBook
 from farthing.core.estimate import BlockMemo
 from farthing.core.exchange_call import Call, Route, route_of
 from farthing.core.exchange_guard import guarded
@@ -18,6 +19,7 @@ from farthing.core.exchange_plan import Plan, Planner, plan_nothing
 from farthing.core.hold import WorstCase, worst_case
 from farthing.core.joining import Joining, retry_count
 from farthing.core.records import Attribution, Opened
+from farthing.core.subscription import SUBSCRIPTION_NOTE, is_subscription
 from farthing.errors import RequestError
 from farthing.pricing.catalog import Catalog
 from farthing.pricing.money import parse_usd
@@ -47,6 +49,7 @@ class Setup:
     # -- kept for the life of the process
     joining: Joining = field(default_factory=Joining)
     memo: BlockMemo = field(default_factory=BlockMemo)
+    batches: BatchBook = field(default_factory=BatchBook)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,7 +110,7 @@ _MODEL: Final = re.compile(r"[\w.:@/-]{1,120}", re.ASCII)
 
 def prepare(call: Call, setup: Setup) -> Prepared:
     """Read, attribute, join, plan and bound one call."""
-    notes: list[str] = []
+    notes = [SUBSCRIPTION_NOTE] if is_subscription(call.headers) else list[str]()
     route = route_of(call.method, call.path)
     is_model_call = route.endpoint in {"messages", "count_tokens"}
     request = _parsed(call.body, notes) if is_model_call else None
@@ -154,17 +157,17 @@ def _parsed(body: bytes, notes: list[str]) -> Request | None:
 
 
 def _attributed(call: Call, request: Request | None, setup: Setup, notes: list[str]) -> Attribution:
-    unknown = Attribution(
+    found = guarded(
+        lambda: attribute(call.headers, request, install_key=setup.install_key),
+        None,
+        code="attribution",
+        notes=notes,
+    )
+    return found or Attribution(
         task_id="unattributed",
         root_task_id="unattributed",
         key_scope=key_scope({}, setup.install_key),
         source="lineage",
-    )
-    return guarded(
-        lambda: attribute(call.headers, request, install_key=setup.install_key),
-        unknown,
-        code="attribution",
-        notes=notes,
     )
 
 

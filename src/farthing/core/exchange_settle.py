@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
 from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import Head
 from farthing.core.exchange_guard import guarded
@@ -54,8 +56,7 @@ class Progress:
         self.notes.append(code)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a settlement that depends on the answer."""
 
     state: FinalState

@@ -34,8 +34,9 @@ class BatchLines:
         self._parts: list[bytes] = []
         self._size = 0
         self._pending: list[BatchResult] = []
-        #: lines that could not be read
+        #: lines that could not be read, and results that the ledger did not take
         self.unreadable = 0
+        self.unbooked = 0
 
     @property
     def is_full(self) -> bool:

@@ -14,14 +14,18 @@ been sent. An exchange ends once::
 number of the attempt, and the settlement of a later attempt takes the place of the earlier one's.
 
 Rules of this file: values only; no prompt text, no credential, no path with a query.
+What is made for each call is a msgspec struct: as frozen as a dataclass, and made in a fifth of
+its time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal, NewType
+
+import msgspec
 
 from farthing.errors import EngineBug
 from farthing.pricing.cards import RateCardId
@@ -90,8 +94,7 @@ def advance(state: ExchangeState, event: ExchangeEvent) -> ExchangeState:
     return after
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribution:
+class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     """Whose exchange it is: the task it belongs to and where that was read."""
 
     task_id: str
@@ -105,8 +108,7 @@ class Attribution:
     agent_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """An intent, on record before anything is sent."""
 
     exchange_id: str
@@ -132,8 +134,7 @@ class Opened:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How an exchange ended; one per attempt, and the last one stands."""
 
     exchange_id: str
@@ -184,10 +185,22 @@ class Outcome:
 
     outcome: TaskOutcome
     score: float | None = None
+    #: who the task is, for one that makes no call itself; None: its exchanges say it
+    task_type: str | None = None
+    parent_task_id: str | None = None
+
+    def over(self, earlier: Outcome | None) -> Outcome:
+        """The last word counts; who the task is stays known."""
+        if earlier is None:
+            return self
+        return replace(
+            self,
+            task_type=self.task_type or earlier.task_type,
+            parent_task_id=self.parent_task_id or earlier.parent_task_id,
+        )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExchangeRow:
+class ExchangeRow(msgspec.Struct, frozen=True, kw_only=True):
     """What a ledger returns of one exchange."""
 
     opened: Opened

@@ -35,6 +35,11 @@ class Credentials:
     def __repr__(self) -> str:
         return f"<Credentials {'of the client' if self._own is None else 'own key'}>"
 
+    @property
+    def own(self) -> list[tuple[bytes, bytes]]:
+        """The header of what farthing itself originates; empty where it has no key of its own."""
+        return [] if self._own is None else [self._own]
+
     def outgoing(self, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """What of the client's header goes upstream, with the right key in it."""
         kept = request_headers(headers)

@@ -13,11 +13,11 @@ from farthing.core.records import (
     ExchangeRow,
     Held,
     Opened,
+    Outcome,
     RecoveryReport,
     Refused,
     RowFilter,
     Settlement,
-    TaskOutcome,
 )
 from farthing.driver.ports import Ledger
 from farthing.gateway.metrics import Metrics
@@ -60,9 +60,9 @@ class ObservedLedger:
         """End a hold."""
         self._ledger.release(reservation_id)
 
-    def outcome(self, task_id: str, outcome: TaskOutcome, score: float | None = None) -> None:
+    def outcome(self, task_id: str, outcome: Outcome) -> None:
         """Record how a task ended."""
-        self._ledger.outcome(task_id, outcome, score)
+        self._ledger.outcome(task_id, outcome)
 
     def row(self, exchange_id: str) -> ExchangeRow | None:
         """One exchange."""

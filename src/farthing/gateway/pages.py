@@ -7,12 +7,12 @@ nothing here scans, and nothing shows a prompt, a key or a header.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import unquote
 
 import msgspec
 
-from farthing.core.records import TaskOutcome
+from farthing.core.records import Outcome, TaskOutcome
 from farthing.driver.ports import Ledger
 from farthing.errors import FarthingError, RequestError
 from farthing.gateway.asgi import Receive, Scope, Send, answer, answer_error, header
@@ -44,9 +44,15 @@ class _WrongMethod(RequestError):
     status_hint = 405
 
 
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
 class _OutcomeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcome: TaskOutcome
     score: float | None = None
+    #: for a task that makes no call itself
+    task_type: _Name | None = None
+    parent: _Name | None = None
 
 
 _outcome_decoder = msgspec.json.Decoder(_OutcomeBody)
@@ -56,12 +62,19 @@ class OwnPages:
     """Answers what is addressed to the gateway itself."""
 
     def __init__(
-        self, *, ledger: Ledger, metrics: Metrics | None, problem: Callable[[], str | None]
+        self,
+        *,
+        ledger: Ledger,
+        metrics: Metrics | None,
+        problem: Callable[[], str | None],
+        remark: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._metrics = metrics
         #: why the gateway should get no more calls; None: it is ready
         self._problem = problem
+        #: what an operator should know although it is ready
+        self._remark = remark
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -89,7 +102,9 @@ class OwnPages:
     async def _readyz(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         problem = self._problem()
         if problem is None:
-            await answer(send, 200, b"ready\n", content_type=_TEXT)
+            remark = self._remark()
+            text = "ready\n" if remark is None else f"ready\n{remark}\n"
+            await answer(send, 200, text.encode(), content_type=_TEXT)
         else:
             await answer(send, 503, f"not ready: {problem}\n".encode(), content_type=_TEXT)
 
@@ -111,7 +126,13 @@ class OwnPages:
         said = _parse_outcome(await read_body(receive, _MAX_OUTCOME_BYTES))
         if not task_id:
             raise NotFound("the path names no task: POST /farthing/v1/tasks/{id}/outcome")
-        self._ledger.outcome(task_id, said.outcome, said.score)
+        outcome = Outcome(
+            outcome=said.outcome,
+            score=said.score,
+            task_type=said.task_type,
+            parent_task_id=said.parent,
+        )
+        self._ledger.outcome(task_id, outcome)
         await answer(send, 200, msgspec.json.encode({"task_id": task_id, "recorded": True}))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from farthing.core.records import ExchangeRow, Settlement
 from farthing.pricing.money import dump_usd

@@ -10,9 +10,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from farthing.core.records import ExchangeRow
+from farthing.ledger.batches import write_batches
 from farthing.ledger.changes import Change, changed, charge
 from farthing.ledger.columns import OPENED_COLUMNS, SETTLED_COLUMNS, opened_values, settled_values
 from farthing.ledger.hourly import HourlySums
@@ -22,10 +24,15 @@ from farthing.ledger.reading import SELECT_ROWS, row_from
 __all__ = ["apply"]
 
 _ALL: Final = (*OPENED_COLUMNS, *SETTLED_COLUMNS)
-_INSERT: Final = (
-    f"INSERT INTO exchanges ({', '.join(_ALL)})"  # noqa: S608 -- constants
-    f" VALUES ({', '.join('?' * len(_ALL))})"
-)
+#: Rows per INSERT. ``sqlite3`` gives the interpreter away for each statement it runs, and with an
+#: event loop beside it has to wait to get it back: one row at a time costs more than its writing.
+_TOGETHER: Final = (100, 10, 1)
+_ROW: Final = f"({', '.join('?' * len(_ALL))})"
+_INSERT: Final = {
+    count: f"INSERT INTO exchanges ({', '.join(_ALL)}) VALUES "  # noqa: S608 -- constants
+    + ", ".join([_ROW] * count)
+    for count in _TOGETHER
+}
 _END: Final = (
     f"UPDATE exchanges SET {', '.join(f'{name} = ?' for name in SETTLED_COLUMNS)}"  # noqa: S608
     " WHERE exchange_id = ?"
@@ -35,8 +42,11 @@ _REPLACE: Final = (
     " WHERE exchange_id = ?"
 )
 _OUTCOME: Final = (
-    "INSERT INTO outcomes (task_id, outcome, score) VALUES (?, ?, ?) ON CONFLICT (task_id)"
-    " DO UPDATE SET outcome = excluded.outcome, score = excluded.score"
+    "INSERT INTO outcomes (task_id, outcome, score, task_type, parent_task_id)"
+    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (task_id)"
+    " DO UPDATE SET outcome = excluded.outcome, score = excluded.score,"
+    " task_type = coalesce(excluded.task_type, task_type),"
+    " parent_task_id = coalesce(excluded.parent_task_id, parent_task_id)"
 )
 _SPENT: Final = (
     "INSERT INTO budgets (scope, spent_usd, spent_pico) VALUES (?, ?, ?)"  # noqa: S608 -- constants
@@ -73,11 +83,12 @@ def _apply(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
             draft = drafts[change.exchange_id]
             draft.after = changed(draft.after, change)
     moved = [draft for draft in drafts.values() if draft.after is not draft.before]
-    connection.executemany(_INSERT, _inserts(moved))
+    _insert(connection, list(_inserts(moved)))
     connection.executemany(_END, _ends(moved))
     connection.executemany(_REPLACE, _reopened(moved))
     _count(connection, moved)
     connection.executemany(_OUTCOME, _outcomes(changes))
+    write_batches(connection, (c.batch for c in changes if c.batch is not None))
 
 
 def _drafts(connection: sqlite3.Connection, changes: Sequence[Change]) -> dict[str, _Draft]:
@@ -111,6 +122,15 @@ def _read(connection: sqlite3.Connection, exchange_id: str) -> ExchangeRow:
     cursor = connection.execute(f"{SELECT_ROWS} WHERE exchange_id = ?", (exchange_id,))
     cursor.row_factory = sqlite3.Row
     return row_from(cursor.fetchone())
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> None:
+    done = 0
+    for count in _TOGETHER:
+        while len(rows) - done >= count:
+            some = rows[done : done + count]
+            connection.execute(_INSERT[count], list(chain.from_iterable(some)))
+            done += count
 
 
 def _inserts(moved: Iterable[_Draft]) -> Iterator[tuple[object, ...]]:
@@ -154,5 +174,6 @@ def _count(connection: sqlite3.Connection, moved: Iterable[_Draft]) -> None:
 
 def _outcomes(changes: Iterable[Change]) -> Iterator[tuple[object, ...]]:
     for change in changes:
-        if change.outcome is not None:
-            yield change.task_id, change.outcome.outcome, change.outcome.score
+        said = change.outcome
+        if said is not None:
+            yield change.task_id, said.outcome, said.score, said.task_type, said.parent_task_id

@@ -7,11 +7,12 @@ twice) and changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
+from farthing.core.batches import KnownBatch
 from farthing.core.records import (
     TRANSITIONS,
     ExchangeRow,
@@ -25,7 +26,7 @@ __all__ = ["Change", "changed", "charge", "dump_change", "parse_change"]
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One step: an intent, an ending, or a task's outcome.
+    """One step: an intent, an ending, a task's outcome, or what is known of a batch.
 
     In memory an ending comes with its intent where that is at hand; the journal, which has the
     intent already, gets the ending alone.
@@ -35,6 +36,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     settlement: Settlement | None = None
     task_id: str | None = None
     outcome: Outcome | None = None
+    batch: KnownBatch | None = None
 
     @property
     def exchange_id(self) -> str | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from farthing.core.records import Opened, Settlement
 from farthing.ledger.money import split
-from farthing.pricing import Cost
+from farthing.pricing import Cost, dump_usd
 from farthing.wire.usage import Iteration, Usage
 
 __all__ = [
@@ -55,12 +56,15 @@ class UsageMore(msgspec.Struct, frozen=True, omit_defaults=True):
     iterations: tuple[Iteration, ...] = ()
 
 
+_NO_MORE: Final = UsageMore()
 _encoder: Final = msgspec.json.Encoder()
 
 
 def dump_instant(instant: datetime) -> str:
     """UTC text of fixed width, so that text order is time order."""
-    return instant.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def opened_values(opened: Opened) -> tuple[Column, ...]:
@@ -126,13 +130,6 @@ def settled_values(settlement: Settlement | None) -> tuple[Column, ...]:
 def _usage_values(usage: Usage | None) -> Sequence[Column]:
     if usage is None:
         return (None,) * 10
-    more = UsageMore(
-        service_tier=usage.service_tier,
-        speed=usage.speed,
-        inference_geo=usage.inference_geo,
-        fallback_credit=usage.fallback_credit,
-        iterations=usage.iterations,
-    )
     return (
         usage.uncached,
         usage.cache_write_5m,
@@ -143,12 +140,36 @@ def _usage_values(usage: Usage | None) -> Sequence[Column]:
         usage.web_search_requests,
         usage.web_fetch_requests,
         usage.code_execution_requests,
-        None if more == UsageMore() else _encoder.encode(more).decode("utf-8"),
+        _dump_more(
+            usage.service_tier,
+            usage.speed,
+            usage.inference_geo,
+            usage.fallback_credit,
+            usage.iterations,
+        ),
     )
 
 
+@lru_cache(maxsize=256)  # few answers are served in a way that no other was
+def _dump_more(
+    service_tier: str | None,
+    speed: str | None,
+    inference_geo: str | None,
+    fallback_credit: str | None,
+    iterations: tuple[Iteration, ...],
+) -> str | None:
+    more = UsageMore(
+        service_tier=service_tier,
+        speed=speed,
+        inference_geo=inference_geo,
+        fallback_credit=fallback_credit,
+        iterations=iterations,
+    )
+    return None if more == _NO_MORE else _encoder.encode(more).decode("utf-8")
+
+
 def _dump_parts(cost: Cost) -> str:
-    parts = {name: text for name, text in cost.dump().items() if text != "0" and name != "total"}
+    parts = {name: dump_usd(amount) for name, amount in cost.components if amount}
     return _encoder.encode(parts).decode("utf-8")
 
 

@@ -17,7 +17,7 @@ from farthing.ledger.faults import translated
 from farthing.ledger.migrating import migrate, migrations, refuse_newer
 from farthing.ledger.reading import SELECT_ROWS, row_from
 
-__all__ = ["open_reader", "open_writer", "select_rows"]
+__all__ = ["conditions", "open_reader", "open_writer", "select_rows"]
 
 _MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
@@ -69,15 +69,16 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 def select_rows(path: Path, where: RowFilter) -> Iterator[ExchangeRow]:
     """Rows that fit, in the order they were opened, read as they are asked for."""
-    conditions, values = _conditions(where)
-    text = f"{SELECT_ROWS}{conditions} ORDER BY opened_at, exchange_id LIMIT ?"
+    condition, values = conditions(where)
+    text = f"{SELECT_ROWS}{condition} ORDER BY opened_at, exchange_id LIMIT ?"
     values = [*values, -1 if where.limit is None else where.limit]
     with closing(open_reader(path)) as reader, translated(path):
         for row in reader.execute(text, values):
             yield row_from(row)
 
 
-def _conditions(where: RowFilter) -> tuple[str, Sequence[Column]]:
+def conditions(where: RowFilter) -> tuple[str, Sequence[Column]]:
+    """The WHERE of a filter, all but its limit, and the values for it."""
     found: list[tuple[str, Sequence[Column]]] = []
     if where.opened_from is not None:
         found.append(("opened_at >= ?", [dump_instant(where.opened_from)]))

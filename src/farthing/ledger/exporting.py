@@ -6,9 +6,10 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
 from itertools import islice
 from typing import IO, Final
+
+import msgspec
 
 from farthing.core.records import Attribution, ExchangeRow, Opened, Settlement
 from farthing.errors import ConfigError
@@ -24,8 +25,8 @@ Value = str | int | float | bool | None
 _GROUP: Final = 10_000
 
 
-def _names(kind: type, *without: str) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind) if field.name not in without)
+def _names(kind: type[msgspec.Struct], *without: str) -> tuple[str, ...]:
+    return tuple(name for name in kind.__struct_fields__ if name not in without)
 
 
 _ATTRIBUTION: Final = _names(Attribution)

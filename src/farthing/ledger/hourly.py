@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from operator import add, sub
 from typing import Final, NamedTuple
 
 from farthing.core.records import ExchangeRow, Opened, Settlement
@@ -11,7 +12,7 @@ from farthing.ledger.columns import dump_instant
 from farthing.ledger.money import added, split
 from farthing.wire.usage import Usage
 
-__all__ = ["COUNTS", "MONEY", "HourlyKey", "HourlySums", "hour_of"]
+__all__ = ["COUNTS", "MONEY", "HourlyKey", "HourlySums", "amounts", "hour_of"]
 
 COUNTS: Final = tuple(
     """
@@ -61,8 +62,10 @@ class HourlySums:
         line = self._sums.get(key)
         if line is None:
             line = self._sums[key] = [0] * (len(COUNTS) + len(MONEY))
-        for index, amount in enumerate(_amounts(settlement)):
-            line[index] += sign * amount
+        if sign > 0:
+            line[:] = map(add, line, amounts(settlement))
+        else:
+            line[:] = map(sub, line, amounts(settlement))
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Add everything to the table, within the caller's transaction."""
@@ -78,7 +81,8 @@ def hour_of(opened: Opened) -> str:
     return dump_instant(opened.opened_at)[:_HOUR_CHARACTERS]
 
 
-def _amounts(settlement: Settlement) -> tuple[int, ...]:
+def amounts(settlement: Settlement) -> tuple[int, ...]:
+    """What one ending counts for, in the order of ``COUNTS`` and ``MONEY`` (10⁻¹² USD)."""
     state, usage = settlement.state, settlement.usage or _NOTHING
     cost = 0 if settlement.cost is None else settlement.cost.total
     is_compared = settlement.baseline_pico is not None and settlement.cost is not None

@@ -13,10 +13,16 @@ from typing import Final
 
 from farthing.errors import LedgerError
 
-__all__ = ["ProcessLock", "owner"]
+__all__ = ["LedgerInUse", "ProcessLock", "owner"]
 
 _MODE: Final = 0o600
 _PRIVATE: Final = getattr(os, "O_CLOEXEC", 0)  # a child would keep the lock
+
+
+class LedgerInUse(LedgerError):
+    """Another process has this ledger open."""
+
+    code = "ledger.in_use"
 
 
 class ProcessLock:
@@ -27,7 +33,7 @@ class ProcessLock:
         if not _is_taken(self._file):
             owner = os.pread(self._file, 20, 0).decode("ascii", "replace").strip()
             os.close(self._file)
-            raise LedgerError(
+            raise LedgerInUse(
                 f"the ledger is in use by process {owner or 'unknown'} (lock {str(path)!r}): "
                 "stop that process, or give this one a ledger of its own; "
                 "several gateways on one ledger need Postgres"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 
+from msgspec.structs import replace
+
+from farthing.core.batches import KnownBatch
 from farthing.core.records import (
     ExchangeRow,
     Held,
@@ -16,7 +18,6 @@ from farthing.core.records import (
     Refused,
     RowFilter,
     Settlement,
-    TaskOutcome,
 )
 from farthing.errors import EngineBug
 from farthing.ledger.budgets import BudgetBook
@@ -33,6 +34,7 @@ class MemoryLedger:
         self._lock = threading.Lock()  # a ledger is shared by the threads of a sync client
         self._rows: dict[str, ExchangeRow] = {}
         self._outcomes: dict[str, Outcome] = {}
+        self._batches: dict[str, KnownBatch] = {}
         self._book = BudgetBook(lambda _: 0)
         self._orphans: list[ExchangeRow] = []
         for row in rows:
@@ -63,10 +65,26 @@ class MemoryLedger:
         with self._lock:
             self._book.release(reservation_id)
 
-    def outcome(self, task_id: str, outcome: TaskOutcome, score: float | None = None) -> None:
+    def outcome(self, task_id: str, outcome: Outcome) -> None:
         """Record how a task ended; the last word counts."""
         with self._lock:
-            self._outcomes[task_id] = Outcome(outcome=outcome, score=score)
+            self._outcomes[task_id] = outcome.over(self._outcomes.get(task_id))
+
+    def outcome_of(self, task_id: str) -> Outcome | None:
+        """How a task ended; None: nobody said."""
+        with self._lock:
+            return self._outcomes.get(task_id)
+
+    def keep_batch(self, batch: KnownBatch) -> None:
+        """Record a batch, or how it ended."""
+        with self._lock:
+            self._batches[batch.batch_id] = batch
+
+    def batches(self, *, created_from: datetime) -> list[KnownBatch]:
+        """The batches on record, oldest first."""
+        with self._lock:
+            found = [b for b in self._batches.values() if b.created_at >= created_from]
+        return sorted(found, key=lambda batch: (batch.created_at, batch.batch_id))
 
     def row(self, exchange_id: str) -> ExchangeRow | None:
         """One exchange, or None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,9 @@ _DELETE: Final = (
     "DELETE FROM exchanges WHERE rowid IN (SELECT rowid FROM exchanges"
     " WHERE opened_at < ? AND state NOT IN ('held', 'unsettled') LIMIT ?)"
 )
+#: a batch is kept for as long as somebody may read its results, and longer than its rows
+_BATCHES_KEPT: Final = timedelta(days=30)
+_DELETE_BATCHES: Final = "DELETE FROM batches WHERE created_at < ? AND ending IS NOT NULL"
 
 
 def delete_rows(path: Path, instant: datetime) -> int:
@@ -37,4 +40,5 @@ def delete_rows(path: Path, instant: datetime) -> int:
         connection.execute(_NOTE, (ROWS_FROM, hour))
         while count := connection.execute(_DELETE, (hour, _CHUNK)).rowcount:
             deleted += count
+        connection.execute(_DELETE_BATCHES, (dump_instant(instant - _BATCHES_KEPT),))
     return deleted

@@ -77,12 +77,13 @@ CREATE INDEX exchanges_opened_at ON exchanges (opened_at);
 CREATE INDEX exchanges_task_id ON exchanges (task_id);
 CREATE INDEX exchanges_to_close ON exchanges (state) WHERE state IN ('held', 'unsettled');
 
--- How tasks ended, as their caller judged it; the last word counts.
+-- How tasks ended, as their caller judged it; the last word counts. Type and parent are of tasks
+-- that make no call themselves; the others are known by their exchanges.
 CREATE TABLE outcomes (
     task_id TEXT NOT NULL PRIMARY KEY,
     outcome TEXT NOT NULL CHECK (outcome IN ('passed', 'failed', 'abandoned')),
     score REAL
-) STRICT;
+    , task_type TEXT, parent_task_id TEXT) STRICT;
 
 -- What was spent under a scope that has a budget: settled rows at their cost, unsettled ones at
 -- the upper end of their interval.
@@ -128,3 +129,35 @@ CREATE TABLE facts (
     name TEXT NOT NULL PRIMARY KEY,
     text TEXT NOT NULL
 ) STRICT;
+
+-- Batches created through a gateway: whose they are, and whether their results are booked. Its
+-- items are rows of their own, '<batch_id>:<custom_id>'.
+CREATE TABLE batches (
+    batch_id TEXT NOT NULL PRIMARY KEY,
+    created_at TEXT NOT NULL,
+    exchange_id TEXT NOT NULL,
+    attribution TEXT NOT NULL,
+    scope TEXT,
+    ending TEXT CHECK (ending IN ('booked', 'lost')),
+    ended_at TEXT
+) STRICT;
+
+-- What was chosen for a lineage at its first request or an epoch: a row per lineage, the last epoch.
+CREATE TABLE lineage_pins (
+    lineage_id TEXT NOT NULL PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    chosen_at TEXT NOT NULL,
+    used_at TEXT NOT NULL,
+    pin TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX lineage_pins_used_at ON lineage_pins (used_at);
+
+-- What was learned (return times, governor, estimators), by name; a later version takes the place
+-- of the one it was made from.
+CREATE TABLE learned_tables (
+    name TEXT NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL,
+    saved_at TEXT NOT NULL,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -12,12 +12,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
+from farthing.core.batches import KnownBatch
 from farthing.core.records import (
     ExchangeRow,
     Held,
@@ -27,9 +29,9 @@ from farthing.core.records import (
     Refused,
     RowFilter,
     Settlement,
-    TaskOutcome,
 )
 from farthing.errors import EngineBug, FarthingError, LedgerError
+from farthing.ledger.batches import read_batches
 from farthing.ledger.budgets import BudgetBook
 from farthing.ledger.careful import apply_carefully
 from farthing.ledger.changes import Change, changed, dump_change
@@ -144,13 +146,23 @@ class SqliteLedger:
         with self._lock:
             self._book.release(reservation_id)
 
-    def outcome(self, task_id: str, outcome: TaskOutcome, score: float | None = None) -> None:
+    def outcome(self, task_id: str, outcome: Outcome) -> None:
         """Record how a task ended; the last word counts."""
-        judged = Outcome(outcome=outcome, score=score)
-        change = Change(task_id=task_id, outcome=judged)
+        change = Change(task_id=task_id, outcome=outcome)
         with self._lock:
-            self._outcomes[task_id] = judged
+            self._outcomes[task_id] = outcome
             self._record(change, dump_change(change))
+
+    def keep_batch(self, batch: KnownBatch) -> None:
+        """Record a batch, or how it ended; it survives a killed process from when this returns."""
+        change = Change(batch=batch)
+        with self._lock:
+            self._record(change, dump_change(change))
+
+    def batches(self, *, created_from: datetime) -> list[KnownBatch]:
+        """The batches on record; waits until all that was recorded is there."""
+        self.flush()
+        return read_batches(self.path, created_from=created_from)
 
     def row(self, exchange_id: str) -> ExchangeRow | None:
         """One exchange, or None; what was recorded a moment ago included."""

@@ -15,6 +15,7 @@ import io
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Self
 
 import aiohttp
@@ -26,7 +27,7 @@ from farthing.transport.headers import response_headers
 from farthing.transport.proxies import ca_files, proxy_for
 from farthing.transport.translation import translated
 
-__all__ = ["Upstream", "UpstreamAnswer", "UpstreamSettings"]
+__all__ = ["Upstream", "UpstreamAnswer", "UpstreamSettings", "check_upstream"]
 
 _Body = bytes | AsyncIterable[bytes] | None
 
@@ -199,6 +200,13 @@ def _payload(method: str, headers: Sequence[tuple[bytes, bytes]], body: _Body) -
     return body
 
 
+def check_upstream(settings: UpstreamSettings) -> None:
+    """``ConfigError`` for what settings or environment get wrong, before there is a loop."""
+    _ssl_context(_checked(settings.url), trust_env=settings.trust_env)
+    if settings.trust_env:
+        proxy_for(settings.url)
+
+
 def _checked(url: str) -> str:
     parsed = URL(url)
     if parsed.scheme not in ("http", "https") or not parsed.host:
@@ -211,7 +219,9 @@ def _checked(url: str) -> str:
 def _ssl_context(url: str, *, trust_env: bool) -> ssl.SSLContext | bool:
     if not url.startswith("https:"):
         return True
-    file, folder = ca_files() if trust_env else (None, None)
+    if not trust_env:
+        return _context_of_the_system()
+    file, folder = ca_files()
     context = ssl.create_default_context()
     if file or folder:
         try:
@@ -219,4 +229,16 @@ def _ssl_context(url: str, *, trust_env: bool) -> ssl.SSLContext | bool:
         except (OSError, ssl.SSLError) as error:
             where = file or folder
             raise ConfigError(f"cannot read the CA certificates in {where!r}: {error}") from error
+    return context
+
+
+def _context_of_the_system() -> ssl.SSLContext:
+    """The CAs that OpenSSL was built to trust; by itself it would look into the environment."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    paths = ssl.get_default_verify_paths()
+    file, folder = Path(paths.openssl_cafile), Path(paths.openssl_capath)
+    if file.is_file() or folder.is_dir():
+        context.load_verify_locations(
+            file if file.is_file() else None, folder if folder.is_dir() else None
+        )
     return context

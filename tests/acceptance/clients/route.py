@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ from tests.acceptance.clients.tap import Sent, Tap, end_to_end, tap
 
 #: how long the gateway may take to record what its client has already read to the end
 _PATIENCE_SECONDS: Final = 5.0
+
+_BATCHES: Final = "/v1/messages/batches"
 
 #: how a client reaches the emulator
 WAYS: Final = ("direct", "gateway")
@@ -51,15 +53,12 @@ class Route:
         assert not difference, "\n".join(difference)
 
     def assert_books_agree(self) -> None:
-        """The gateway's ledger has each billed answer once, with the emulator's own counts.
-
-        Not those of batches: clients fetch their results past the gateway (``_counted``).
-        """
+        """The gateway's ledger has each billed answer once, with the emulator's own counts."""
         if self.ledger is None:
             return
         billed = sorted(
             (parts.uncached, parts.read, parts.write_5m, parts.write_1h, bill.output)
-            for bill in (line.bill for line in self.emu.billed if line.bill.tier != "batch")
+            for bill in (line.bill for line in self.emu.billed)
             for parts in (bill.accounting,)
         )
         assert billed
@@ -89,8 +88,15 @@ def _as_sent(request: HttpRequest) -> Sent:
 
 
 def _counted(requests: Iterable[Sent]) -> Counter[Sent]:
-    """All but the results of batches: their URL names the provider's own host (docs/gateway.md)."""
-    return Counter(sent for sent in requests if not sent.target.endswith("/results"))
+    """How often each was sent; of batches the gateway asks for plain answers (ADR 0016)."""
+    return Counter(map(_without_coding, requests))
+
+
+def _without_coding(sent: Sent) -> Sent:
+    if not sent.target.startswith(_BATCHES):
+        return sent
+    kept = frozenset(field for field in sent.headers if field[0] != "accept-encoding")
+    return replace(sent, headers=kept)
 
 
 def _ended(ledger: Ledger) -> list[tuple[int, ...]]:
@@ -103,7 +109,8 @@ def _billed_usage(row: ExchangeRow) -> Usage | None:
     end = row.settlement
     if end is None or end.state != "settled" or row.opened.endpoint == "count_tokens":
         return None
-    return end.usage if end.http_status == 200 else None
+    is_item = row.opened.endpoint == "batch_item" and end.error_type is None
+    return end.usage if is_item or end.http_status == 200 else None
 
 
 def _counts(usage: Usage) -> tuple[int, ...]:

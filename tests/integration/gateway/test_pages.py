@@ -13,7 +13,9 @@ import pytest
 
 from farthing.compose import RunningGateway, running_gateway
 from farthing.config import Settings
+from farthing.core.records import Outcome
 from farthing.errors import ConfigError
+from farthing.ledger.task_sums import select_outcome
 from farthing.traces import read_trace
 from tests.integration.gateway.raw_http import (
     RawAnswer,
@@ -101,9 +103,30 @@ def test_an_outcome_is_recorded_for_a_task(client: RawClient, upstream: RawUpstr
     assert (row["outcome"], row["score"]) == ("passed", 0.5)
 
 
+def test_an_outcome_may_say_who_a_task_is_that_makes_no_call_itself(
+    client: RawClient, gateway: RunningGateway
+) -> None:
+    said = b'{"outcome":"failed","task_type":"project","parent":"task-0"}'
+
+    assert ask(client, "POST", "/farthing/v1/tasks/task-7/outcome", said).status == 200
+    gateway.ledger.flush()
+    with select_outcome(gateway.ledger.path) as outcome_of:
+        assert outcome_of("task-7") == Outcome(
+            outcome="failed", task_type="project", parent_task_id="task-0"
+        )
+
+
 @pytest.mark.parametrize(
     "said",
-    [b"", b"[]", b'{"outcome":"great"}', b'{"outcome":"passed","x":1}', b"\xff", b"x" * 70_000],
+    [
+        b"",
+        b"[]",
+        b'{"outcome":"great"}',
+        b'{"outcome":"failed","parent":"' + b"x" * 201 + b'"}',
+        b'{"outcome":"passed","x":1}',
+        b"\xff",
+        b"x" * 70_000,
+    ],
 )
 def test_an_outcome_that_makes_no_sense_is_refused(client: RawClient, said: bytes) -> None:
     answer = ask(client, "POST", "/farthing/v1/tasks/t/outcome", said)

@@ -8,7 +8,7 @@ import pytest
 
 from farthing.cli.main import main
 from farthing.ledger import SqliteLedger
-from tests.contract.exchanges import opened, settled
+from tests.contract.exchanges import opened, settled, unsettled
 
 
 @pytest.fixture
@@ -83,6 +83,19 @@ def test_export_prints_csv_unless_told_otherwise(capsys, path):
     assert [line.partition(",")[0] for line in printed.splitlines()][1:] == ["x0", "x1", "x2"]
 
 
+def test_a_row_is_settled_by_hand_and_told_where_that_is_above_its_interval(capsys, path):
+    ledger = SqliteLedger(path)
+    ledger.open(opened("cut"))
+    ledger.settle(unsettled("cut", low=0, high=10))
+    ledger.close()
+    usage = '{"input_tokens": 1000}'
+
+    code, printed, told = run(capsys, "settle", "cut", "--usage", usage, "--ledger", path)
+
+    assert (code, printed) == (0, "cut: settled at $0.004000\n")
+    assert "above its interval" in told
+
+
 @pytest.mark.parametrize("words", [["--json"], ["--format", "json"]])
 def test_export_as_json(capsys, path, words):
     assert len(json.loads(run(capsys, "export", "--ledger", path, *words)[1])) == 3
@@ -119,6 +132,16 @@ def test_a_file_that_cannot_be_written_leaves_none_behind(capsys, path, tmp_path
         (["check", "--format", "csv"], "--format belongs to"),
         (["path", "--since", "30d"], "--since belongs to"),
         (["check", "-o", "x"], "--output belongs to"),
+        (["check", "--by", "day"], "--by belongs to `farthing ledger reconcile`"),
+        (["export", "--close"], "--close belongs to `farthing ledger reconcile`"),
+        (["path", "--api-key-id", "a"], "--api-key-id belongs to `farthing ledger reconcile`"),
+        (["path", "ex_1"], "EXCHANGE belongs to `farthing ledger settle`"),
+        (["reconcile"], "--since 7d"),
+        (["reconcile", "--since", "7d"], "FARTHING_ADMIN_KEY"),
+        (["settle"], "settle EXCHANGE --usage JSON"),
+        (["settle", "x0", "--usage", "[]"], "--usage is no usage object"),
+        (["settle", "none", "--usage", "{}"], "there is no exchange 'none'"),
+        (["settle", "x0", "--usage", "{}"], "only an 'unsettled' one"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(capsys, path, words, message):
@@ -127,8 +150,10 @@ def test_options_that_do_not_go_together_are_refused(capsys, path, words, messag
     assert (code, message in told) == (2, True)
 
 
-def test_where_there_is_no_ledger_it_says_so_in_one_line(capsys, tmp_path):
-    code, _, told = run(capsys, "export", "--ledger", tmp_path / "none.db")
+@pytest.mark.parametrize("words", [["export"], ["settle", "x", "--usage", "{}"]])
+def test_where_there_is_no_ledger_it_says_so_in_one_line(capsys, tmp_path, words):
+    code, _, told = run(capsys, *words, "--ledger", tmp_path / "none.db")
 
     assert code == 1
     assert "there is no ledger at" in told
+    assert not (tmp_path / "none.db").exists()

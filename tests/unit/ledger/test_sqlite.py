@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from farthing.core.records import RowFilter
+from farthing.core.records import Outcome, RowFilter
 from farthing.errors import EngineBug, LedgerError
 from farthing.ledger import SqliteLedger
 from farthing.ledger.careful import rejected_path
@@ -94,7 +94,7 @@ def test_what_was_opened_and_settled_survives_a_kill_before_any_commit(start, pa
     ledger.open(opened("a"))
     ledger.open(opened("b", minutes=1))
     ledger.settle(settled("a"))
-    ledger.outcome("t1", "passed")
+    ledger.outcome("t1", Outcome(outcome="passed"))
 
     with as_killed(path) as next_one:
         assert states(next_one) == {"a": "settled", "b": "held"}
@@ -338,6 +338,18 @@ def test_the_read_model_equals_the_rows_after_any_ending(start, path):
     assert (line["hour"], line["task_type"]) == ("2026-11-21T12", "review")
     assert (line["settled"], line["output_tokens"]) == (2, 100)
     assert (line["cost_pico"], line["compared_pico"], line["baseline_pico"]) == (42, 21, 30)
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 11, 99, 100, 101, 237])
+def test_exchanges_of_one_commit_become_one_row_each(start, count):
+    ledger = start(gather_seconds=NEVER)
+    for number in range(count):
+        ledger.open(opened(f"{number:03}"))
+        ledger.settle(settled(f"{number:03}"))
+
+    rows = list(ledger.rows())
+    assert [row.opened.exchange_id for row in rows] == [f"{number:03}" for number in range(count)]
+    assert all(row.settlement == settled(row.opened.exchange_id) for row in rows)
 
 
 def test_sums_go_beyond_sixty_four_bits(start, path):

@@ -239,6 +239,24 @@ def test_an_error_behind_the_shared_part_is_the_error_of_the_whole_body():
         Request.parse(b'{"messages":[{"role":"user","content":"a"}]', after=first)
 
 
+@pytest.mark.parametrize("before", [0, 16_380, 16_381, 16_384, 40_000])
+def test_text_is_checked_across_the_pieces_that_it_is_checked_in(before):
+    body = b'{"x":"%b%b"}' % (b"a" * before, "€".encode())
+    assert Request.parse(body).field("x") == body[5:-1]
+
+    broken = body.replace("€".encode(), b"\xe2\x82")
+    with pytest.raises(RequestError, match=f"not UTF-8 at byte {before + 6}"):
+        Request.parse(broken)
+
+
+def test_of_a_field_given_twice_the_last_counts_and_both_have_a_place():
+    request = Request.parse(b'{"model":"a","model":"b","n":null}')
+
+    assert [field.name for field in request.fields] == ["model", "model", "n"]
+    assert request.member("model") == request.fields[1]
+    assert (request.model, request.field("n"), set(request.names)) == ("b", None, {"model", "n"})
+
+
 def test_segments_never_looked_at_are_not_shared_and_still_read():
     first = Request.parse(BODY)
     second = Request.parse(BODY, after=first)

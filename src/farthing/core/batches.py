@@ -1,0 +1,78 @@
+"""The batches that were created through here: whose they are, and whether their results are booked.
+
+A batch's results are read hours after its creation, by whoever has the key, and say nothing about
+whose work they were. So what was known when the batch was created is kept: its items' rows carry
+the task of the creation, whoever reads them.
+
+Creating a batch holds nothing in a budget, because its items may run a day later and their worst
+case together would stop everything else. What its items cost counts as spent once it is booked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from farthing.core.records import Attribution
+
+__all__ = ["RESULTS_KEPT", "BatchBook", "BatchEnding", "KnownBatch"]
+
+#: from a batch's creation on; then its results are gone (API facts, section 3)
+RESULTS_KEPT: Final = timedelta(days=29)
+
+#: ``booked``: every item has its row; ``lost``: its results can no longer be read
+BatchEnding = Literal["booked", "lost"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownBatch:
+    """One batch, from its creation on."""
+
+    batch_id: str
+    created_at: datetime
+    attribution: Attribution
+    #: the exchange that created it
+    exchange_id: str
+    #: the budget that its items are spent from; None: no budget applies
+    scope: str | None = None
+    ending: BatchEnding | None = None
+    ended_at: datetime | None = None
+
+
+class BatchBook:
+    """The batches a process knows; kept in memory beside the ledger's record of them."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, KnownBatch] = {}
+        #: batches whose results have passed to their end, every line booked
+        self._read = set[str]()
+
+    def remember(self, batches: Iterable[KnownBatch], *, now: datetime) -> None:
+        """Know these; who is too old to be read again is forgotten."""
+        self._known |= {batch.batch_id: batch for batch in batches}
+        oldest = now - 2 * RESULTS_KEPT
+        self._known = {name: b for name, b in self._known.items() if b.created_at > oldest}
+
+    def find(self, batch_id: str) -> KnownBatch | None:
+        """One batch, if it was created through here."""
+        return self._known.get(batch_id)
+
+    @property
+    def waiting(self) -> list[KnownBatch]:
+        """Those that are neither booked nor lost, oldest first."""
+        found = (batch for batch in self._known.values() if batch.ending is None)
+        return sorted(found, key=lambda batch: batch.created_at)
+
+    def read_whole(self, batch_id: str) -> None:
+        """All lines of its results have passed, and each is booked."""
+        if batch_id in self._known:
+            self._read.add(batch_id)
+
+    def take_whole(self, batch_id: str) -> KnownBatch | None:
+        """The batch if it was read whole since it was last asked for."""
+        if batch_id not in self._read:
+            return None
+        self._read.discard(batch_id)
+        return self._known.get(batch_id)

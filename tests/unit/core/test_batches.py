@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from farthing.core.batches import RESULTS_KEPT, BatchBook
+from farthing.ledger.memory import MemoryLedger
+from tests.contract.exchanges import NOON, attribution, known
+from tests.unit.core.test_exchange import BATCH, JSONL, Failing, result
+from tests.unit.driver.talks import FakeUpstream, Talk, setup
+
+RESULTS = result("a") + result("b", "expired")
+
+
+@pytest.fixture
+def book() -> BatchBook:
+    return BatchBook()
+
+
+def test_what_waits_is_neither_booked_nor_lost_oldest_first(book):
+    later = known("c", created_at=NOON + timedelta(hours=1))
+    ended = [known("b", ending="booked"), known("d", ending="lost")]
+    book.remember([later, known("a"), *ended], now=NOON)
+
+    assert [batch.batch_id for batch in book.waiting] == ["a", "c"]
+    assert book.find("b") is not None
+    assert book.find("x") is None
+
+
+@pytest.mark.parametrize(("more", "is_known"), [(0, False), (1, True)])
+def test_what_is_too_old_to_be_read_is_forgotten(book, more, is_known):
+    created = NOON - 2 * RESULTS_KEPT + timedelta(seconds=more)
+    book.remember([known(created_at=created)], now=NOON)
+
+    assert (book.find("msgbatch_1") is not None) is is_known
+
+
+def test_a_batch_is_read_whole_once(book):
+    book.remember([known()], now=NOON)
+    book.read_whole("msgbatch_1")
+    book.read_whole("nobody's")
+
+    assert book.take_whole("nobody's") is None
+    assert book.take_whole("msgbatch_1") == known()
+    assert book.take_whole("msgbatch_1") is None
+
+
+# -- how results are booked -----------------------------------------------------------------------
+
+
+def talk_of(*batches, ledger: MemoryLedger | None = None, **given) -> Talk:
+    talk = Talk(setup=setup(**given), ledger=ledger or MemoryLedger())
+    talk.setup.batches.remember(batches, now=NOON)
+    return talk
+
+
+def read(talk: Talk, lines: bytes = RESULTS, **given) -> None:
+    talk.run(BATCH, FakeUpstream([lines], headers=JSONL, **given))
+
+
+def test_items_have_the_task_and_the_budget_of_the_batch_whoever_reads_them():
+    talk = talk_of(known(scope="task:t1"))
+
+    read(talk)
+
+    opened = talk.row("msgbatch_1:a").opened
+    assert (opened.attribution, opened.scope) == (attribution(), "task:t1")
+
+
+@pytest.mark.parametrize(("cap", "scope"), [(None, None), (10**12, "task:t7")])
+def test_items_of_a_foreign_batch_have_the_task_of_the_reader(cap, scope):
+    talk = talk_of(task_cap_pico=cap)
+    asked = BATCH.__class__(
+        exchange_id="ex_9",
+        method="GET",
+        path=BATCH.path,
+        headers={"x-farthing-task": "t7"},
+        received=BATCH.received,
+    )
+
+    talk.run(asked, FakeUpstream([RESULTS], headers=JSONL))
+
+    opened = talk.row("msgbatch_1:a").opened
+    assert (opened.attribution.task_id, opened.scope) == ("t7", scope)
+
+
+def test_a_batch_whose_lines_are_all_booked_was_read_whole():
+    talk = talk_of(known())
+
+    read(talk)
+
+    assert talk.setup.batches.take_whole("msgbatch_1") == known()
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "failing"),
+    [
+        (RESULTS, 206, {}),
+        (RESULTS + b"no json", 200, {}),
+        (RESULTS, 200, {"open": 1}),
+        (json.dumps({}).encode(), 404, {}),
+    ],
+)
+def test_a_batch_that_was_read_in_part_was_not_read_whole(lines, status, failing):
+    talk = talk_of(known(), ledger=Failing(failing=failing))
+
+    read(talk, lines, status=status)
+
+    assert talk.setup.batches.take_whole("msgbatch_1") is None
+
+
+def test_of_a_booked_batch_nothing_is_booked_again_even_if_its_rows_have_gone():
+    talk = talk_of(known(ending="booked"))
+
+    read(talk)
+
+    assert list(talk.ledger.rows()) == []
