@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 from farthing.core.exchange import converse
 from farthing.core.exchange_call import Call
@@ -18,6 +20,7 @@ from farthing.core.exchange_effects import (
 )
 from farthing.core.exchange_prepare import Setup
 from farthing.core.exchange_tap import Tap
+from farthing.driver.one_by_one import OneByOne
 from farthing.driver.ports import AsyncAnswer, AsyncSender
 from farthing.driver.prompt import Ports, Reply, interrupt, perform
 from farthing.errors import FarthingError
@@ -28,9 +31,13 @@ __all__ = ["AsyncDriver"]
 class AsyncDriver:
     """Runs exchanges over awaited ones; the ledger stays synchronous."""
 
-    def __init__(self, setup: Setup, ports: Ports) -> None:
+    def __init__(
+        self, setup: Setup, ports: Ports, *, lock: AbstractContextManager[Any] | None = None
+    ) -> None:
         self._setup = setup
         self._ports = ports
+        #: guards the setup where several threads run exchanges; see ``one_by_one``
+        self._lock = lock
 
     def run(self, call: Call, send: AsyncSender) -> AsyncGenerator[ClientHead | bytes, None]:
         """What goes to the client: a head, then its chunks if it has no body.
@@ -38,7 +45,10 @@ class AsyncDriver:
         Close the iterator (``contextlib.aclosing``) where the client may leave early. An
         ``UpstreamError`` means that the answer was cut behind its head: cut the client's too.
         """
-        return _run(converse(call, self._setup), self._ports, send)
+        conversation = converse(call, self._setup)
+        if self._lock is not None:
+            conversation = OneByOne(conversation, self._lock)
+        return _run(conversation, self._ports, send)
 
 
 async def _run(
@@ -82,7 +92,8 @@ class _Answering:
     def __init__(self, ports: Ports) -> None:
         self._clock = ports.clock
         self._answer: AsyncAnswer | None = None
-        self._chunks: AsyncIterator[bytes] | None = None
+        #: what has not been read yet; set by ``send``
+        self._chunks: AsyncIterator[bytes]
         self.is_over = False
 
     async def send(self, send: AsyncSender, body: bytes) -> Head:
@@ -95,18 +106,22 @@ class _Answering:
     async def read(self, tap: Tap, limit_bytes: int) -> Body:
         """The body, up to about a limit."""
         parts: list[bytes] = []
-        async for chunk in self._passing(tap):
+        async for chunk in self._chunks:
+            self._show(chunk, tap)
             parts.append(chunk)
             if tap.response_bytes > limit_bytes:
                 return Body(b"".join(parts), is_whole=False)
+        tap.ended_ns = self._clock.monotonic_ns()
         return Body(b"".join(parts), is_whole=True)
 
     async def relay(self, tap: Tap) -> AsyncIterator[bytes]:
         """The chunks, each seen by the tap before it is passed on; pauses when the tap is full."""
-        async for chunk in self._passing(tap):
+        async for chunk in self._chunks:
+            self._show(chunk, tap)
             yield chunk
             if tap.is_full:
                 return
+        tap.ended_ns = self._clock.monotonic_ns()
         self.is_over = True
 
     def close(self) -> None:
@@ -114,11 +129,7 @@ class _Answering:
         if self._answer is not None:
             self._answer.close()
 
-    async def _passing(self, tap: Tap) -> AsyncIterator[bytes]:
-        assert self._chunks is not None
-        async for chunk in self._chunks:
-            if tap.first_ns is None:
-                tap.first_ns = self._clock.monotonic_ns()
-            tap.feed(chunk)
-            yield chunk
-        tap.ended_ns = self._clock.monotonic_ns()
+    def _show(self, chunk: bytes, tap: Tap) -> None:
+        if tap.first_ns is None:
+            tap.first_ns = self._clock.monotonic_ns()
+        tap.feed(chunk)

@@ -14,11 +14,11 @@ from farthing.core.records import (
     ExchangeRow,
     Held,
     Opened,
+    Outcome,
     RecoveryReport,
     Refused,
     RowFilter,
     Settlement,
-    TaskOutcome,
 )
 
 __all__ = [
@@ -55,7 +55,7 @@ class Ledger(Protocol):
     def release(self, reservation_id: str) -> None:
         """End a hold that led to nothing; unknown ids are ignored."""
 
-    def outcome(self, task_id: str, outcome: TaskOutcome, score: float | None = None) -> None:
+    def outcome(self, task_id: str, outcome: Outcome) -> None:
         """Record how a task ended; the last word counts."""
 
     def row(self, exchange_id: str) -> ExchangeRow | None:

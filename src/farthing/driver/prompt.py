@@ -42,6 +42,8 @@ class Ports:
 def perform(effect: Effect[Any], ports: Ports) -> Reply:
     """Do it now; ``LedgerError`` where the ledger cannot."""
     match effect:
+        case Open() | Settle() | Reserve() | Release():
+            return _recorded(effect, ports)
         case Now():
             return Moment(ports.clock.now(), ports.clock.monotonic_ns())
         case Note(code, exchange_id):
@@ -49,8 +51,6 @@ def perform(effect: Effect[Any], ports: Ports) -> Reply:
             return None
         case DecoderFor(encoding):
             return ports.decoding(encoding)
-        case Reserve() | Open() | Settle() | Release():
-            return _recorded(effect, ports)
         case _:
             raise EngineBug(f"{type(effect).__name__} cannot be performed without waiting")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 from farthing.core.exchange import converse
 from farthing.core.exchange_call import Call
@@ -18,6 +20,7 @@ from farthing.core.exchange_effects import (
 )
 from farthing.core.exchange_prepare import Setup
 from farthing.core.exchange_tap import Tap
+from farthing.driver.one_by_one import OneByOne
 from farthing.driver.ports import Answer, Sender
 from farthing.driver.prompt import Ports, Reply, interrupt, perform
 from farthing.errors import FarthingError
@@ -28,9 +31,13 @@ __all__ = ["Driver"]
 class Driver:
     """Runs exchanges over blocking ports."""
 
-    def __init__(self, setup: Setup, ports: Ports) -> None:
+    def __init__(
+        self, setup: Setup, ports: Ports, *, lock: AbstractContextManager[Any] | None = None
+    ) -> None:
         self._setup = setup
         self._ports = ports
+        #: guards the setup where several threads run exchanges; see ``one_by_one``
+        self._lock = lock
 
     def run(self, call: Call, send: Sender) -> Generator[ClientHead | bytes, None, None]:
         """What goes to the client: a head, then its chunks if it has no body.
@@ -38,7 +45,10 @@ class Driver:
         Close the iterator (``contextlib.closing``) where the client may leave early. An
         ``UpstreamError`` means that the answer was cut behind its head: cut the client's too.
         """
-        return _run(converse(call, self._setup), self._ports, send)
+        conversation = converse(call, self._setup)
+        if self._lock is not None:
+            conversation = OneByOne(conversation, self._lock)
+        return _run(conversation, self._ports, send)
 
 
 def _run(
@@ -94,18 +104,22 @@ class _Answering:
     def read(self, tap: Tap, limit_bytes: int) -> Body:
         """The body, up to about a limit."""
         parts: list[bytes] = []
-        for chunk in self._passing(tap):
+        for chunk in self._chunks:
+            self._show(chunk, tap)
             parts.append(chunk)
             if tap.response_bytes > limit_bytes:
                 return Body(b"".join(parts), is_whole=False)
+        tap.ended_ns = self._clock.monotonic_ns()
         return Body(b"".join(parts), is_whole=True)
 
     def relay(self, tap: Tap) -> Iterator[bytes]:
         """The chunks, each seen by the tap before it is passed on; pauses when the tap is full."""
-        for chunk in self._passing(tap):
+        for chunk in self._chunks:
+            self._show(chunk, tap)
             yield chunk
             if tap.is_full:
                 return
+        tap.ended_ns = self._clock.monotonic_ns()
         self.is_over = True
 
     def close(self) -> None:
@@ -113,10 +127,7 @@ class _Answering:
         if self._answer is not None:
             self._answer.close()
 
-    def _passing(self, tap: Tap) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            if tap.first_ns is None:
-                tap.first_ns = self._clock.monotonic_ns()
-            tap.feed(chunk)
-            yield chunk
-        tap.ended_ns = self._clock.monotonic_ns()
+    def _show(self, chunk: bytes, tap: Tap) -> None:
+        if tap.first_ns is None:
+            tap.first_ns = self._clock.monotonic_ns()
+        tap.feed(chunk)

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar
 
 from farthing.core.records import ExchangeRow
 from farthing.ledger.batches import write_batches
@@ -23,9 +23,12 @@ from farthing.ledger.reading import SELECT_ROWS, row_from
 
 __all__ = ["apply"]
 
+_Item = TypeVar("_Item")
+
 _ALL: Final = (*OPENED_COLUMNS, *SETTLED_COLUMNS)
-#: Rows per INSERT. ``sqlite3`` gives the interpreter away for each statement it runs, and with an
+#: Rows per statement. ``sqlite3`` gives the interpreter away for each statement it runs, and with an
 #: event loop beside it has to wait to get it back: one row at a time costs more than its writing.
+#: Few sizes, because each is a prepared statement that stays in memory.
 _TOGETHER: Final = (100, 10, 1)
 _ROW: Final = f"({', '.join('?' * len(_ALL))})"
 _INSERT: Final = {
@@ -52,8 +55,11 @@ _SPENT: Final = (
     "INSERT INTO budgets (scope, spent_usd, spent_pico) VALUES (?, ?, ?)"  # noqa: S608 -- constants
     f" ON CONFLICT (scope) DO UPDATE SET {added('spent')}"
 )
-#: ids per SELECT: below the 999 variables that every SQLite takes
-_IDS: Final = 900
+_STANDING: Final = {
+    count: "SELECT exchange_id, state, attempt FROM exchanges"  # noqa: S608 -- question marks only
+    f" WHERE exchange_id IN ({', '.join('?' * count)})"
+    for count in _TOGETHER
+}
 
 
 @dataclass(slots=True)
@@ -107,13 +113,8 @@ def _drafts(connection: sqlite3.Connection, changes: Sequence[Change]) -> dict[s
 
 def _standing(connection: sqlite3.Connection, ids: Sequence[str]) -> Mapping[str, tuple[str, int]]:
     found = dict[str, tuple[str, int]]()
-    for start in range(0, len(ids), _IDS):
-        some = ids[start : start + _IDS]
-        rows = connection.execute(
-            "SELECT exchange_id, state, attempt FROM exchanges"  # noqa: S608 -- question marks only
-            f" WHERE exchange_id IN ({', '.join('?' * len(some))})",
-            some,
-        )
+    for some in _in_groups(ids):
+        rows = connection.execute(_STANDING[len(some)], some)
         found.update((exchange_id, (state, attempt)) for exchange_id, state, attempt in rows)
     return found
 
@@ -125,11 +126,16 @@ def _read(connection: sqlite3.Connection, exchange_id: str) -> ExchangeRow:
 
 
 def _insert(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> None:
+    for some in _in_groups(rows):
+        connection.execute(_INSERT[len(some)], list(chain.from_iterable(some)))
+
+
+def _in_groups(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """All of them in their order, as many at a time as ``_TOGETHER`` has sizes for."""
     done = 0
     for count in _TOGETHER:
-        while len(rows) - done >= count:
-            some = rows[done : done + count]
-            connection.execute(_INSERT[count], list(chain.from_iterable(some)))
+        while len(items) - done >= count:
+            yield items[done : done + count]
             done += count
 
 

@@ -28,8 +28,7 @@ __all__ = [
 BatchOutcome = Literal["succeeded", "errored", "canceled", "expired"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageUsage:
+class MessageUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Who answered, why it stopped, and what was counted."""
 
     usage: Usage

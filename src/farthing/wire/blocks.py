@@ -35,7 +35,7 @@ class CacheControl:
 class Block:
     """One tool, one system block or one content block; string content counts as one block."""
 
-    __slots__ = ("_digest", "_kind", "_values", "address", "level", "raw", "role")
+    __slots__ = ("_control", "_digest", "_kind", "_values", "address", "level", "raw", "role")
 
     def __init__(self, address: str, level: Level, role: str | None, raw: bytes) -> None:
         self.address = address
@@ -45,6 +45,8 @@ class Block:
         self._values: dict[str, msgspec.Raw] | None = None
         self._kind: str | None = None
         self._digest: bytes | None = None
+        #: a tuple of the mark, once it was looked for: most blocks have none
+        self._control: tuple[CacheControl | None] | None = None
 
     def __repr__(self) -> str:
         return f"<Block {self.address} {len(self.raw)} bytes sha256:{self.digest.hex()[:8]}>"
@@ -94,6 +96,11 @@ class Block:
     @property
     def cache_control(self) -> CacheControl | None:
         """The mark on this block, or on the last inner block that stands for it."""
+        if self._control is None:
+            self._control = (self._read_control(),)
+        return self._control[0]
+
+    def _read_control(self) -> CacheControl | None:
         if not _may_name(self.raw, b"cache_control"):
             return None
         own = _mark(self.values)

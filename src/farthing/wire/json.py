@@ -17,7 +17,7 @@ is not JSON raises ``RequestError`` and nothing else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -26,12 +26,14 @@ from farthing.errors import RequestError
 
 __all__ = [
     "Member",
+    "Slice",
     "array_values",
     "decode_string",
     "elements",
     "encode",
     "is_valid",
     "members",
+    "placed",
     "raw_members",
 ]
 
@@ -47,6 +49,10 @@ _array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _string_decoder = msgspec.json.Decoder(str)
 _any_decoder = msgspec.json.Decoder(msgspec.Raw)
 encode = msgspec.json.Encoder().encode
+
+
+#: the bytes of a value, not copied
+Slice = msgspec.Raw | memoryview
 
 
 class Member(NamedTuple):
@@ -68,7 +74,11 @@ def raw_members(raw: bytes) -> dict[str, msgspec.Raw]:
 
 def members(raw: bytes) -> list[Member]:
     """The members of the object ``raw``, in the order they stand there, repeated keys included."""
-    values = raw_members(raw)
+    return placed(raw, raw_members(raw))
+
+
+def placed(raw: bytes, values: Mapping[str, Slice]) -> list[Member]:
+    """The same where ``raw_members(raw)`` is at hand."""
     return _walk_members(raw, values) or _scan_members(raw)
 
 
@@ -132,7 +142,7 @@ def _name(quoted: bytes) -> str:
     return decode_string(quoted) if b"\\" in quoted else quoted[1:-1].decode()
 
 
-def _walk_members(raw: bytes, values: dict[str, msgspec.Raw]) -> list[Member] | None:
+def _walk_members(raw: bytes, values: Mapping[str, Slice]) -> list[Member] | None:
     """Lay the decoded values onto the bytes; None as soon as one does not fit."""
     found: list[Member] = []
     position = raw.index(b"{") + 1

@@ -20,13 +20,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from codecs import getincrementaldecoder
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Self
 
 from farthing.errors import RequestError
 from farthing.wire import json
 from farthing.wire.blocks import Block, Level, Message
-from farthing.wire.json import Member
+from farthing.wire.json import Member, Slice
 
 __all__ = ["Request", "common_prefix"]
 
@@ -34,6 +36,9 @@ __all__ = ["Request", "common_prefix"]
 _PLACEHOLDER = b'{"messages":[0'
 _CONTAINER = re.compile(r"tools|system|messages\.\d+\.content")
 _STRIDE = 1 << 16
+#: text is checked piece by piece: the text of a whole body would be new memory, four times slower
+_TEXT_STRIDE = 1 << 14
+_Utf8Decoder = getincrementaldecoder("utf-8")
 
 
 class Request:
@@ -41,20 +46,22 @@ class Request:
 
     __slots__ = (
         "_blocks",
-        "_by_name",
+        "_fields",
         "_messages",
+        "_model",
         "_spans",
         "_system",
         "_tools",
+        "_values",
         "body",
-        "fields",
     )
 
-    def __init__(self, body: bytes, fields: Sequence[Member]) -> None:
+    def __init__(self, body: bytes, values: Mapping[str, Slice]) -> None:
         self.body = body
-        #: the top-level fields in the order they stand in the body
-        self.fields = tuple(fields)
-        self._by_name = {field.name: field for field in fields}
+        self._values = values
+        self._fields: tuple[Member, ...] | None = None
+        #: not read yet: the empty tuple
+        self._model: str | tuple[()] | None = ()
         self._spans: list[tuple[int, int]] | None = None
         self._messages: list[Message] | None = None
         self._tools: list[Block] | None = None
@@ -68,30 +75,47 @@ class Request:
         if resumed is not None:
             return resumed
         _check_text(body)
-        return cls(body, json.members(body))
+        return cls(body, json.raw_members(body))
 
     def __repr__(self) -> str:
         return f"<Request {self.model!r} {len(self.body)} bytes>"
 
     # -- top-level fields ------------------------------------------------------------------------
 
+    @property
+    def fields(self) -> Sequence[Member]:
+        """The top-level fields in the order they stand in the body."""
+        if self._fields is None:
+            self._fields = tuple(json.placed(self.body, self._values))
+        return self._fields
+
+    @property
+    def names(self) -> AbstractSet[str]:
+        """The names of the top-level fields, those that are null included."""
+        return self._values.keys()
+
     def member(self, name: str) -> Member | None:
         """Where a top-level field lies; of a name given twice, the last."""
-        return self._by_name.get(name)
+        if name not in self._values:
+            return None
+        return next(field for field in reversed(self.fields) if field.name == name)
 
     def field(self, name: str) -> bytes | None:
         """The JSON slice of a top-level field; None where it is absent or null."""
-        member = self._by_name.get(name)
-        if member is None:
+        value = self._values.get(name)
+        if value is None:
             return None
-        raw = self.body[member.start : member.end]
+        raw = bytes(value)
         return None if raw == b"null" else raw
 
     @property
     def model(self) -> str | None:
         """The model asked for."""
-        raw = self.field("model")
-        return json.decode_string(raw) if raw is not None and raw.startswith(b'"') else None
+        if isinstance(self._model, tuple):
+            raw = self.field("model")
+            is_text = raw is not None and raw.startswith(b'"')
+            self._model = json.decode_string(raw) if raw is not None and is_text else None
+        return self._model
 
     @property
     def max_tokens(self) -> int | None:
@@ -124,8 +148,7 @@ class Request:
     def message_spans(self) -> Sequence[tuple[int, int]]:
         """Where each message lies in the body."""
         if self._spans is None:
-            member = self._by_name.get("messages")
-            raw = self.field("messages")
+            member, raw = self.member("messages"), self.field("messages")
             if member is None or raw is None:
                 self._spans = []
             else:
@@ -174,7 +197,7 @@ class Request:
     @classmethod
     def _resume(cls, previous: Request, body: bytes) -> Self | None:
         """Parse only what lies behind the last message shared with ``previous``, if any does."""
-        spans, messages = previous._spans, previous._by_name.get("messages")
+        spans, messages = previous._spans, previous.member("messages")
         if not spans or messages is None:
             return None
         shared = common_prefix(previous.body, body)
@@ -194,7 +217,9 @@ class Request:
         fields = [*head, _moved(messages, first.end + shift), *(_shift(m, shift) for m in behind)]
         if len({field.name for field in fields}) != len(fields):
             return None
-        request = cls(body, fields)
+        slices = memoryview(body)
+        request = cls(body, {field.name: slices[field.start : field.end] for field in fields})
+        request._fields = tuple(fields)
         request._spans = spans[:kept] + _shifted(added, first.start + shift)
         request._share(previous, kept)
         return request
@@ -226,10 +251,24 @@ def common_prefix(one: Sequence[object], other: Sequence[object]) -> int:
 
 def _check_text(raw: bytes) -> None:
     """Refuse bytes that are no UTF-8; the skipping decoder does not look inside strings."""
+    if raw.isascii():
+        return
+    decoder, end = _Utf8Decoder(), 0
     try:
-        raw.isascii() or raw.decode()
+        for start in range(0, len(raw), _TEXT_STRIDE):
+            end = start + _TEXT_STRIDE
+            decoder.decode(raw[start:end], final=end >= len(raw))
+    except UnicodeDecodeError:
+        position = _first_unreadable(raw[:end])
+        raise RequestError(f"the body is not UTF-8 at byte {position}") from None
+
+
+def _first_unreadable(raw: bytes) -> int:
+    try:
+        raw.decode()
     except UnicodeDecodeError as error:
-        raise RequestError(f"the body is not UTF-8 at byte {error.start}") from None
+        return error.start
+    raise AssertionError("the same bytes are UTF-8 after all")  # pragma: no cover
 
 
 def _shift(member: Member, by: int) -> Member:

@@ -108,6 +108,11 @@ class _Credit(msgspec.Struct, frozen=True):
     status: _CreditStatus | str | None = None
 
 
+_NO_CREATION = _CacheCreation()
+_NO_DETAILS = _OutputDetails()
+_NO_TOOLS = _ServerTools()
+
+
 class ReportedUsage(msgspec.Struct, frozen=True):
     """A usage object as one event or body reports it; None: not said there."""
 
@@ -134,8 +139,8 @@ class ReportedUsage(msgspec.Struct, frozen=True):
     def total(self) -> Usage:
         """The disjoint counts; what was never said is zero."""
         write_5m, write_1h = _writes(self)
-        tools = self.server_tool_use or _ServerTools()
-        details = self.output_tokens_details or _OutputDetails()
+        tools = self.server_tool_use or _NO_TOOLS
+        details = self.output_tokens_details or _NO_DETAILS
         return Usage(
             uncached=self.input_tokens or 0,
             cache_write_5m=write_5m,
@@ -150,7 +155,9 @@ class ReportedUsage(msgspec.Struct, frozen=True):
             speed=self.speed,
             inference_geo=self.inference_geo,
             fallback_credit=_credit(self.fallback_credit),
-            iterations=tuple(entry.iteration() for entry in self.iterations or ()),
+            iterations=tuple([entry.iteration() for entry in self.iterations])
+            if self.iterations
+            else (),
         )
 
 
@@ -191,7 +198,7 @@ def _carried(earlier: ReportedUsage, total: int) -> _CacheCreation:
 def _writes(usage: ReportedUsage) -> tuple[int, int]:
     """Tokens written for 5 minutes and for 1 hour."""
     total = usage.cache_creation_input_tokens or 0
-    breakdown = usage.cache_creation or _CacheCreation()
+    breakdown = usage.cache_creation or _NO_CREATION
     write_1h = breakdown.ephemeral_1h_input_tokens or 0
     # a total above its parts means a part we cannot name; it was written, so it is not free
     return max(breakdown.ephemeral_5m_input_tokens or 0, total - write_1h), write_1h
