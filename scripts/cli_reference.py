@@ -27,7 +27,7 @@ HEAD = """\
 `farthing --version` says what is installed.
 Money is exact; tables round it for display, `--json` prints decimal strings.
 Errors go to standard error and say who must act:
-exit 2 for usage and configuration, 1 for anything else.
+exit 2 for usage and configuration, 1 for anything else ([Exit codes](exit-codes.md)).
 """
 
 

@@ -19,6 +19,7 @@ EXTRAS = {
     "anthropic",
     "brotli",
     "httptools",
+    "opentelemetry",
     "pyarrow",
     "uvicorn",
     "uvloop",

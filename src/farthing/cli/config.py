@@ -6,8 +6,9 @@ import argparse
 import json
 from typing import Final
 
-from farthing.cli.settings import add_setting_options, config_file, resolve_settings
+from farthing.cli.settings import add_setting_options, resolve_settings
 from farthing.cli.table import render_table
+from farthing.compose.reading import config_file
 from farthing.config import SETTINGS, Resolved
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]

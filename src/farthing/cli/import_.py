@@ -8,7 +8,6 @@ import secrets
 from pathlib import Path
 from typing import Any, Final
 
-from farthing import __version__
 from farthing.cli.progress import ProgressBar
 from farthing.errors import TraceError
 from farthing.traces.codec import TraceWriter
@@ -16,6 +15,7 @@ from farthing.traces.format import is_billed
 from farthing.traces.importing import Import, import_paths
 from farthing.traces.problems import CAUSES
 from farthing.traces.redact import Redactor
+from farthing.version import VERSION
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     redactor = Redactor(secrets.token_bytes(32), args.redact) if args.redact else None
     counts = {"conversations": 0, "calls": 0, "replayed_calls": 0}
     redaction = args.redact or "none"
-    writer = TraceWriter(args.output, redaction=redaction, writer=f"farthing {__version__}")
+    writer = TraceWriter(args.output, redaction=redaction, writer=f"farthing {VERSION}")
     with writer, ProgressBar("importing") as bar:
         for conversation in import_paths(args.paths, imported):
             writer.write(redactor.redact(conversation) if redactor else conversation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, TextIO
 
 __all__ = ["configure_logging"]
 
@@ -14,9 +14,11 @@ _USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctim
 _FOREIGN: Final = ("uvicorn", "aiohttp", "asyncio")
 
 
-def configure_logging(level: str, style: Literal["text", "json"]) -> None:
-    """Write what farthing logs from a level on; of others, what went wrong."""
-    handler = logging.StreamHandler()
+def configure_logging(
+    level: str, style: Literal["text", "json"], stream: TextIO | None = None
+) -> None:
+    """Write what farthing logs from a level on; of others, what went wrong. None: stderr."""
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(_JsonLines() if style == "json" else _TextLines())
     root = logging.getLogger("farthing")
     root.handlers = [handler]

@@ -14,25 +14,33 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final, NoReturn
 
-from farthing import __version__
 from farthing.errors import ConfigError, FarthingError, RequestError
+from farthing.version import VERSION
 
 __all__ = ["COMMANDS", "CommandParser", "did_you_mean", "main"]
 
 #: name → module with ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``
 COMMANDS: Final[dict[str, str]] = {
     "audit": "farthing.cli.audit",
+    "compare": "farthing.cli.compare",
     "config": "farthing.cli.config",
     "demo": "farthing.cli.demo",
+    "doctor": "farthing.cli.doctor",
     "emulate": "farthing.cli.emulate",
     "estimate": "farthing.cli.estimate",
+    "explain": "farthing.cli.explain",
     "import": "farthing.cli.import_",
+    "install": "farthing.cli.install",
     "ledger": "farthing.cli.ledger",
     "predict": "farthing.cli.predict",
     "price": "farthing.cli.price",
     "replay": "farthing.cli.replay",
+    "report": "farthing.cli.report",
+    "run": "farthing.cli.run",
     "serve": "farthing.cli.serve",
+    "tail": "farthing.cli.tail",
     "trace": "farthing.cli.trace",
+    "uninstall": "farthing.cli.uninstall",
 }
 
 #: who must act is the caller or the operator; anything else exits with 1
@@ -111,7 +119,7 @@ def _top_level(words: list[str]) -> int:
     parser = CommandParser(prog="farthing", description=_summary())
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.usage = "farthing COMMAND [OPTIONS]"
-    parser.add_argument("--version", action="version", version=f"farthing {__version__}")
+    parser.add_argument("--version", action="version", version=f"farthing {VERSION}")
     parser.parse_all(words)
     parser.print_help()
     return 0
