@@ -16,6 +16,7 @@ from anthropic.types import MessageParam
 
 import farthing
 from farthing.errors import FarthingError, LoopEvidence, RequestError, UnpricedModelError
+from farthing.ledger import MemoryLedger, SqliteLedger
 from farthing.pricing import Cost, RateCard, catalog, find_card, price, require_card, traits
 from farthing.wire.blocks import Block, CacheControl, Message
 from farthing.wire.meter import StreamMeter
@@ -139,3 +140,17 @@ def batch_rows_are_typed(client: anthropic.Anthropic) -> None:
             assert_type(row["error"], str)
         else:
             assert_type(row["text"], str)
+
+
+def test_tasks_and_the_middleware_are_typed():
+    with farthing.task("fix-bug", task_id="bug-1") as task:
+        assert_type(task, farthing.Task)
+        assert_type(task.cost_usd, Decimal)
+        assert_type(task.parent_id, str | None)
+        assert_type(task.headers(), dict[str, str])
+
+    with farthing.Farthing(ledger=MemoryLedger(), cache="auto", task_usd="0.5") as middleware:
+        assert_type(middleware, farthing.Farthing)
+        assert_type(middleware.ledger, MemoryLedger | SqliteLedger)
+        taken: list[anthropic.Middleware] = [middleware]  # as both clients take it
+    assert taken == [middleware]

@@ -16,10 +16,18 @@ import farthing
 from farthing import errors
 
 #: need Claude, so their examples run in tests/integration/sdk
-NEED_CLAUDE: Final = frozenset({"AsyncSession", "Session", "batch", "session"})
+NEED_CLAUDE: Final = frozenset({"AsyncSession", "Farthing", "Session", "batch", "session"})
 #: values, and types whose makers show them
 WITHOUT_EXAMPLE: Final = frozenset(
-    {"TASK_MODELS", "FarthingError", "LoopMatch", "TaskModels", "UnpricedModelError", "__version__"}
+    {
+        "TASK_MODELS",
+        "FarthingError",
+        "LoopMatch",
+        "Task",
+        "TaskModels",
+        "UnpricedModelError",
+        "__version__",
+    }
 )
 WITH_EXAMPLE: Final = sorted(set(farthing.__all__) - NEED_CLAUDE - WITHOUT_EXAMPLE)
 

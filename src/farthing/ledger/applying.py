@@ -26,8 +26,8 @@ __all__ = ["apply"]
 _Item = TypeVar("_Item")
 
 _ALL: Final = (*OPENED_COLUMNS, *SETTLED_COLUMNS)
-#: Rows per statement. ``sqlite3`` gives the interpreter away for each statement it runs, and with an
-#: event loop beside it has to wait to get it back: one row at a time costs more than its writing.
+#: Rows per statement. ``sqlite3`` gives the interpreter away for each statement it runs, and beside
+#: an event loop has to wait to get it back: one row at a time costs more than its writing.
 #: Few sizes, because each is a prepared statement that stays in memory.
 _TOGETHER: Final = (100, 10, 1)
 _ROW: Final = f"({', '.join('?' * len(_ALL))})"

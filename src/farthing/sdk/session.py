@@ -17,6 +17,7 @@ from farthing.pricing.money import PICO_PER_USD
 from farthing.sdk.session_budget import SessionBudget, parse_budget
 from farthing.sdk.session_tools import RunnableTool, RunTool, Toolbox
 from farthing.sdk.session_turn import Ask, Conversation, Effect
+from farthing.sdk.task import Task, current_task, fitting_name
 
 if TYPE_CHECKING:
     import anthropic
@@ -51,6 +52,22 @@ class _SessionView:
             budget=SessionBudget(parse_budget(budget_usd)),
             detector=options.get("detector") or LoopDetector(),
         )
+        self._task = Task("session", task_id=None, parent=current_task())
+        self._last_task: Task | None = None
+
+    @property
+    def task(self) -> Task:
+        """The whole session as a task, for a client with ``middleware=[farthing.Farthing()]``."""
+        return self._task
+
+    @property
+    def last_task(self) -> Task | None:
+        """The turn that was begun last, a task below the session's: judge it with ``passed()``."""
+        return self._last_task
+
+    def _next_task(self, task_type: str) -> Task:
+        self._last_task = Task(fitting_name(task_type), task_id=None, parent=self._task)
+        return self._last_task
 
     @property
     def budget(self) -> float | None:
@@ -90,7 +107,7 @@ class Session(_SessionView):
 
     def turn(self, task_type: str, user_message: str) -> str:
         """Say something; returns Claude's words, after all tools that it called."""
-        with self._one_by_one:
+        with self._one_by_one, self._next_task(task_type):
             return self._drive(task_type, user_message)
 
     def _drive(self, task_type: str, user_message: str) -> str:
@@ -133,7 +150,7 @@ class AsyncSession(_SessionView):
 
     async def turn(self, task_type: str, user_message: str) -> str:
         """Say something; returns Claude's words, after all tools that it called."""
-        async with self._one_by_one:
+        async with self._one_by_one, self._next_task(task_type):
             return await self._drive(task_type, user_message)
 
     async def _drive(self, task_type: str, user_message: str) -> str:

@@ -11,7 +11,9 @@ from farthing.pricing.money import PICO_PER_USD, PicoUsd, show_usd
 __all__ = ["SessionBudget", "parse_budget"]
 
 
-def parse_budget(budget_usd: Decimal | float | str | None) -> PicoUsd | None:
+def parse_budget(
+    budget_usd: Decimal | float | str | None, *, name: str = "budget_usd"
+) -> PicoUsd | None:
     """A cap in dollars as it was typed; None: no cap."""
     if budget_usd is None:
         return None
@@ -20,7 +22,7 @@ def parse_budget(budget_usd: Decimal | float | str | None) -> PicoUsd | None:
     except InvalidOperation:
         amount = Decimal(-1)
     if not amount.is_finite() or amount < 0:
-        raise ValueError(f"budget_usd={budget_usd!r}: give dollars, 0 or more, or None for no cap")
+        raise ValueError(f"{name}={budget_usd!r}: give dollars, 0 or more, or None for no cap")
     return PicoUsd(int(amount * PICO_PER_USD))
 
 

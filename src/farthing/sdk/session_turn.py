@@ -27,7 +27,7 @@ from farthing.core.loop_detector import LoopDetector
 from farthing.core.marking import cached
 from farthing.core.message_values import THINKING
 from farthing.core.task_models import TaskModels, select_model
-from farthing.errors import FarthingError, LoopDetectedError
+from farthing.errors import BudgetExceeded, FarthingError, LoopDetectedError
 from farthing.sdk.session_budget import SessionBudget
 from farthing.sdk.session_quote import Quotes
 from farthing.sdk.session_tools import Toolbox
@@ -122,7 +122,7 @@ class Conversation:
         try:
             self._check_loop(request["messages"])
             answer = yield Ask(request=cached(request))
-        except LoopDetectedError:
+        except (LoopDetectedError, BudgetExceeded):  # nothing was sent
             self.budget.settle(worst, 0)
             raise
         except Exception as error:

@@ -8,11 +8,14 @@ from types import ModuleType
 import pytest
 
 import farthing.batch.rows
+import farthing.compose.middleware
 import farthing.sdk.session
 
 
 @pytest.mark.parametrize(
-    "module", [farthing.sdk.session, farthing.batch.rows], ids=lambda module: module.__name__
+    "module",
+    [farthing.sdk.session, farthing.batch.rows, farthing.compose.middleware],
+    ids=lambda module: module.__name__,
 )
 def test_the_examples_of_a_module_run(module: ModuleType) -> None:
     failed, attempted = doctest.testmod(module)

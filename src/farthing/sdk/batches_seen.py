@@ -1,0 +1,85 @@
+"""Message Batches as a program creates and reads them: whose they are, and when they are booked.
+
+A batch is created in one call and read in another, perhaps by another program. The creating call's
+task is remembered with the batch (``core.batches``), so that its items are booked on it, whoever
+reads the results through here.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+import httpx2
+import msgspec
+
+from farthing.core.batches import KnownBatch
+from farthing.core.exchange_call import Call, route_of
+from farthing.driver.jobs.batch_register import BatchRegister
+from farthing.sdk.booking import TaskLedger
+
+__all__ = ["BatchesSeen"]
+
+_CREATION: Final = ("POST", "/v1/messages/batches")
+_BUDGET: Final = "x-farthing-budget-usd"
+
+_logger = logging.getLogger(__name__)
+
+
+class _Created(msgspec.Struct, frozen=True):
+    id: str
+
+
+_created_decoder: Final = msgspec.json.Decoder(_Created)
+
+
+class BatchesSeen:
+    """Keeps the register of batches; ``lock`` is the one that guards the setup."""
+
+    def __init__(
+        self,
+        register: BatchRegister,
+        ledger: TaskLedger,
+        *,
+        lock: AbstractContextManager[Any],
+        has_budgets: bool,
+    ) -> None:
+        self._register = register
+        self._ledger = ledger
+        self._lock = lock
+        #: does every task have a budget
+        self._has_budgets = has_budgets
+
+    def passed(self, call: Call, response: httpx2.Response) -> None:
+        """A call was answered, and its body has been read."""
+        if (call.method, call.path) != _CREATION or response.status_code != 200:
+            return
+        row = self._ledger.row(call.exchange_id)
+        try:
+            created = _created_decoder.decode(response.content)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            created = None
+        if created is None or row is None:
+            _logger.warning(
+                "a batch is not remembered: its items will count for whoever reads them",
+                extra={"action": "batch.not_remembered"},
+            )
+            return
+        who = row.opened.attribution
+        batch = KnownBatch(
+            batch_id=created.id,
+            created_at=row.opened.opened_at,
+            attribution=who,
+            exchange_id=call.exchange_id,
+            scope=f"task:{who.task_id}" if self._has_budgets or _BUDGET in call.headers else None,
+        )
+        with self._lock:
+            self._register.created(batch)
+
+    def closed(self, call: Call) -> None:
+        """The stream of an answer was closed: if it was a batch's results, is that booked now?"""
+        batch_id = route_of(call.method, call.path).batch_id
+        if batch_id is not None:
+            with self._lock:
+                self._register.results_passed(batch_id)

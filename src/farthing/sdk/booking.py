@@ -1,0 +1,115 @@
+"""The ledger as the middleware uses it: it passes everything on and lets tasks know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from farthing.core.records import (
+    ExchangeRow,
+    Held,
+    Opened,
+    Outcome,
+    RecoveryReport,
+    Refused,
+    RowFilter,
+    Settlement,
+)
+from farthing.driver.ports import Ledger
+from farthing.errors import BudgetExceeded, LedgerError
+from farthing.pricing.money import PICO_PER_USD
+from farthing.sdk.task import Task, current_task, known_books
+
+__all__ = ["TaskLedger"]
+
+
+class TaskLedger:
+    """``driver.ports.Ledger`` that tells the entered task what its calls cost.
+
+    No lock: each exchange has an entry of its own, and single steps on a dictionary are whole.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        #: exchange id → the task that it was opened in, until it ends
+        self._tasks: dict[str, Task] = {}
+        #: exchange id → why its call was refused, until somebody asks
+        self._refusals: dict[str, Refused] = {}
+        self._is_left = False
+        known_books.add(self)
+
+    def open(self, opened: Opened) -> None:
+        """Record an intent."""
+        task = current_task()
+        if task is not None and task.id == opened.attribution.task_id:
+            self._tasks[opened.exchange_id] = task
+            task.goes_to(self)
+        self._ledger.open(opened)
+
+    def settle(self, settlement: Settlement) -> None:
+        """Record how an exchange ended."""
+        task = self._tasks.pop(settlement.exchange_id, None)
+        if task is not None and settlement.cost is not None:
+            task.spend(settlement.cost.total)
+        self._ledger.settle(settlement)
+
+    def hold(
+        self, scope: str, amount_pico: int, cap_pico: int, *, reservation_id: str, now: datetime
+    ) -> Held | Refused:
+        """Hold an amount under a cap."""
+        reply = self._ledger.hold(
+            scope, amount_pico, cap_pico, reservation_id=reservation_id, now=now
+        )
+        if isinstance(reply, Refused):
+            self._refusals[reservation_id.rpartition(".")[0]] = reply
+        return reply
+
+    def release(self, reservation_id: str) -> None:
+        """End a hold."""
+        self._ledger.release(reservation_id)
+
+    def outcome(self, task_id: str, outcome: Outcome) -> None:
+        """Record how a task ended."""
+        if self._is_left:
+            raise LedgerError("its middleware was closed: judge tasks before you close that")
+        self._ledger.outcome(task_id, outcome)
+
+    def leave(self) -> None:
+        """The middleware was closed: outcomes come here no more."""
+        self._is_left = True
+        known_books.discard(self)
+
+    def row(self, exchange_id: str) -> ExchangeRow | None:
+        """One exchange."""
+        return self._ledger.row(exchange_id)
+
+    def rows(self, where: RowFilter = RowFilter()) -> Iterator[ExchangeRow]:  # noqa: B008 -- frozen
+        """Exchanges in the order they were opened."""
+        return self._ledger.rows(where)
+
+    def recover(self, now: datetime) -> RecoveryReport:
+        """Close what a dead process left open."""
+        return self._ledger.recover(now)
+
+    def close(self) -> None:
+        """Let go of files."""
+        self._ledger.close()
+
+    def refusal(self, exchange_id: str, message: str) -> BudgetExceeded:
+        """The error for a caller whose call was not sent, with the amounts if they are known."""
+        refused = self._refusals.pop(exchange_id, None)
+        if refused is None:
+            return BudgetExceeded(message)
+        return BudgetExceeded(
+            message,
+            scope=refused.scope,
+            limit=_usd(refused.limit_pico),
+            spent=_usd(refused.spent_pico),
+            held=_usd(refused.held_pico),
+            estimated=_usd(refused.asked_pico),
+        )
+
+
+def _usd(amount_pico: int) -> Decimal:
+    return Decimal(amount_pico) / PICO_PER_USD
