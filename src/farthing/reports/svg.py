@@ -46,9 +46,9 @@ class Stack:
         return sum(value for _, value, _ in self.parts)
 
 
-def bar_chart(bars: Sequence[Bar], title: str) -> str:
-    """Horizontal bars, one a line."""
-    peak = max((bar.value for bar in bars), default=0.0) or 1.0
+def bar_chart(bars: Sequence[Bar], title: str, *, whole: float = 0.0) -> str:
+    """Horizontal bars, one a line; the longest fills the room, or ``whole`` would."""
+    peak = whole or max((bar.value for bar in bars), default=0.0) or 1.0
     room = _WIDTH - _LABEL - _VALUE
     rows = [_bar(bar, index, room * bar.value / peak) for index, bar in enumerate(bars)]
     return _svg(_ROW * len(bars) + 4, title, rows)
