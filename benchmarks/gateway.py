@@ -1,10 +1,15 @@
 """What the gateway adds to a call, beside no gateway, a bare relay and LiteLLM's proxy, in one run.
 
-    python benchmarks/gateway.py [--quick] [--json] [--perf DIR] [--exchanges N]
+    python benchmarks/gateway.py [--quick] [--json] [--perf DIR] [--memory N]
 
 Each figure is beside *direct* in the same run: `added p50` is the gateway's median less the direct
-median. `relay_ratio` is the rate of a relay with the same server and client that does nothing else,
-over the gateway's, at 2 KB and 32 connections: 1.0 would be free. Never compare across machines.
+median. `rps` is what 32 connections get; `cpu us` is the target's processor time per call then, all
+its threads together, so `rps_per_core` is what one core can do. `relay_ratio` is the rate of a
+relay with the same server and client that does nothing else, over the gateway's, at 2 KB and 32
+connections: 1.0 would be free. Never compare across machines.
+
+`--memory N` measures only how the gateway's memory grows over N exchanges: the slope of its second
+half. A full run does so over 200,000.
 """
 
 from __future__ import annotations
@@ -24,7 +29,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a program, from anywhere
 
-from benchmarks.perf_tools import Tools, build, free_port, process, rss_mb, wait_for
+from benchmarks.perf_tools import (
+    Tools,
+    build,
+    cpu_seconds,
+    free_port,
+    process,
+    rss_mb,
+    wait_for,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 MAIN = "from farthing.cli.main import main; raise SystemExit(main())"
@@ -105,12 +118,16 @@ def measure(
 ) -> dict[str, Any]:
     """Medians over the rounds at 1 and at 32 connections."""
     body = tools.body(case.size, stream=case.is_stream)
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = {"cpu_us": None}
     for connections in (1, MANY):
+        before = cpu_seconds(target.pid) if target.pid else 0.0
         runs = [
             tools.load(target.port, body, connections=connections, seconds=seconds)
             for _ in range(rounds)
         ]
+        if target.pid and connections == MANY:
+            calls = sum(run["ntot"] for run in runs)
+            figures["cpu_us"] = 1e6 * (cpu_seconds(target.pid) - before) / max(calls, 1)
         figures[f"errors_c{connections}"] = sum(
             run["conn_errors"] + run["bad_status"] for run in runs
         )
@@ -132,13 +149,16 @@ def beside(own: dict[str, Any], direct: dict[str, Any]) -> dict[str, Any]:
             shown[f"added_{name}_ms{suffix}"] = round((mine - without) / 1000, 4) if known else None
     shown["rps"] = own[f"rps_c{MANY}"]
     shown["rps_c1"] = own["rps_c1"]
+    cpu_us = own["cpu_us"]
+    shown["cpu_us"] = None if cpu_us is None else round(cpu_us, 1)
+    shown["rps_per_core"] = None if not cpu_us else round(1e6 / cpu_us)
     shown["rss_mb"] = None if own["rss_mb"] is None else round(own["rss_mb"], 1)
     shown["errors"] = own["errors_c1"] + own[f"errors_c{MANY}"]
     return shown
 
 
 def memory_slope(tools: Tools, target: Target, exchanges: int) -> dict[str, float]:
-    """RSS over many exchanges: bytes per exchange by least squares, after a warm-up."""
+    """RSS over many exchanges: bytes per exchange by least squares over the second half."""
     assert target.pid is not None
     body = tools.body("2k", stream=False)
     done, points = 0, list[tuple[float, float]]()
@@ -146,7 +166,7 @@ def memory_slope(tools: Tools, target: Target, exchanges: int) -> dict[str, floa
         run = tools.load(target.port, body, connections=MANY, seconds=1.0, warm=0.0)
         done += run["ntot"]
         points.append((done, rss_mb(target.pid)))
-    settled = points[len(points) // 4 :]
+    settled = points[len(points) // 2 :]
     slope = statistics.linear_regression(*zip(*settled, strict=True)).slope if settled[1:] else 0.0
     return {
         "exchanges": done,
@@ -179,10 +199,18 @@ def run_all(tools: Tools, args: argparse.Namespace) -> dict[str, Any]:
                     result[target.name].setdefault(SIZES[case.size], {})[case.mode] = figures
                     print(row(target.name, case, figures), flush=True)
             if not long_stream:
-                count = args.exchanges or (15_000 if args.quick else 100_000)
+                count = 15_000 if args.quick else 200_000
                 gateway = next(target for target in targets if target.name == "gateway")
                 result["memory"] = memory_slope(tools, gateway, count)
     return result | ratios(result)
+
+
+def run_memory(tools: Tools, exchanges: int) -> dict[str, Any]:
+    with (
+        tools.mock() as mock,
+        farthing(f"http://127.0.0.1:{mock}", tools.folder) as gateway,
+    ):
+        return {"memory": memory_slope(tools, gateway, exchanges)}
 
 
 def started(stack: ExitStack, url: str, folder: Path, result: dict[str, Any]) -> list[Target]:
@@ -211,7 +239,7 @@ def ratios(result: dict[str, Any]) -> dict[str, Any]:
 
 HEAD = (
     f"{'target':<11} {'body':<6} {'mode':<11} {'+p50':>8} {'+p99':>8} {'+p50 c32':>9} "
-    f"{'+p99 c32':>9} {'rps c32':>9} {'RSS MB':>7} {'errors':>6}"
+    f"{'+p99 c32':>9} {'rps c32':>9} {'cpu us':>7} {'RSS MB':>7} {'errors':>6}"
 )
 
 
@@ -224,7 +252,8 @@ def row(name: str, case: Case, figures: dict[str, Any]) -> str:
     return (
         f"{name:<11} {SIZES[case.size]:<6} {case.mode:<11} {ms('added_p50_ms', 8)} "
         f"{ms('added_p99_ms', 8)} {ms('added_p50_ms_c32', 9)} {ms('added_p99_ms_c32', 9)} "
-        f"{figures['rps']:>9,.0f} {rss or 0:>7.1f} {figures['errors']:>6}"
+        f"{figures['rps']:>9,.0f} {figures['cpu_us'] or 0:>7.0f} {rss or 0:>7.1f} "
+        f"{figures['errors']:>6}"
     )
 
 
@@ -234,7 +263,7 @@ def main() -> int:
     parser.add_argument("--perf", type=Path, default=ROOT.parent / "shared" / "perf")
     parser.add_argument("--seconds", type=float, default=2.0, help="of load per figure")
     parser.add_argument("--rounds", type=int, default=3, help="medians are over these")
-    parser.add_argument("--exchanges", type=int, default=0, help="for the slope of the memory")
+    parser.add_argument("--memory", type=int, metavar="N", help="only memory, over N exchanges")
     parser.add_argument("--no-litellm", action="store_true", help="leave LiteLLM's proxy out")
     parser.add_argument("--quick", action="store_true", help="one short round of each")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
@@ -245,9 +274,13 @@ def main() -> int:
             if args.json:
                 print(json.dumps({"skipped": "the load tools are missing"}))
             return 0
-        print(HEAD)
-        result = run_all(tools, args)
-    print(f"\nrelay ratio at 2 KB: {result['relay_ratio']}; memory: {result['memory']}")
+        if args.memory:
+            result = run_memory(tools, args.memory)
+        else:
+            print(HEAD)
+            result = run_all(tools, args)
+            print(f"\nrelay ratio at 2 KB: {result['relay_ratio']}")
+    print(f"memory: {result['memory']}")
     if args.json:
         print(json.dumps(result))
     return 0

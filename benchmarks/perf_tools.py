@@ -7,6 +7,7 @@ bottleneck before any gateway is.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -110,6 +111,12 @@ def wait_for(port: int, seconds: float = 60.0, child: subprocess.Popen[str] | No
             if has_ended or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_mb(pid: int) -> float:

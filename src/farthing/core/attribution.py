@@ -81,7 +81,7 @@ def attribute(
         return Attribution(
             task_id=task,
             parent_task_id=parent,
-            root_task_id=parent or task,
+            root_task_id=_name(headers, "x-farthing-root") or parent or task,
             task_type=_name(headers, "x-farthing-task-type"),
             key_scope=scope,
             session_id=session.id if session else None,
@@ -188,7 +188,8 @@ def _head(request: Request | None) -> list[bytes]:
 
 def _name(headers: Mapping[str, str], header: str) -> str | None:
     """A name a client chose, made fit to rest in a ledger."""
-    return _cleaned(headers.get(header, ""))
+    text = headers.get(header)
+    return _cleaned(text) if text else None
 
 
 def _cleaned(text: str) -> str | None:
@@ -221,7 +222,8 @@ def _metadata_session(request: Request | None) -> str | None:
 
 
 def _trace(headers: Mapping[str, str]) -> str | None:
-    found = _TRACEPARENT.fullmatch(headers.get("traceparent", "").strip().lower())
+    text = headers.get("traceparent")
+    found = _TRACEPARENT.fullmatch(text.strip().lower()) if text else None
     return found[1] if found and found[1] != _NO_TRACE else None
 
 

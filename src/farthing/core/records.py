@@ -35,6 +35,7 @@ from farthing.wire.usage import Usage
 __all__ = [
     "EVENT_OF_STATE",
     "TRANSITIONS",
+    "Accounting",
     "Attribution",
     "AttributionSource",
     "Endpoint",
@@ -44,6 +45,7 @@ __all__ = [
     "ExchangeState",
     "FinalState",
     "Held",
+    "LeverSaving",
     "Opened",
     "Outcome",
     "RecoveryReport",
@@ -134,6 +136,39 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
 
 
+class LeverSaving(msgspec.Struct, frozen=True, kw_only=True):
+    """What one lever that acted made of an exchange, in 10⁻¹² USD; negative where it cost more."""
+
+    lever: str
+    #: by the provider's usage against the shadow baseline
+    saved_pico: int
+    #: what the planner expected before sending; None: the lever spoke no price. Never added up
+    #: with what was measured.
+    predicted_pico: int | None = None
+
+
+class Accounting(msgspec.Struct, frozen=True, kw_only=True):
+    """An exchange against its baseline: what the client's own request would have cost, and who
+    saved how much of it.
+
+    ``savings`` add up to ``baseline_pico`` minus the settlement's cost, exactly.
+    """
+
+    baseline_pico: int
+    #: in the order of ablation; empty where no lever acted
+    savings: tuple[LeverSaving, ...] = ()
+    #: calls of our own for this exchange, not part of its cost
+    own_cost_pico: int = 0
+    #: what the prompt cache's model said of what was sent, before it was sent
+    foreseen: Usage | None = None
+    #: why less was read than the prompt shares with the request before; None: it was read
+    miss_cause: str | None = None
+    #: its task was left alone on purpose, for comparison
+    is_held_out: bool = False
+    #: what the governor judges together
+    workload: str = ""
+
+
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How an exchange ended; one per attempt, and the last one stands."""
 
@@ -166,6 +201,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     plan: tuple[str, ...] = ()
     #: codes of what went differently than planned
     notes: tuple[str, ...] = ()
+    #: None: no engine ran, or the answer told no usage, or nothing has a price
+    accounting: Accounting | None = None
 
 
 def replaces(new: Settlement, old: Settlement | None) -> bool:

@@ -37,6 +37,7 @@ _PLAIN_GEOS: Final = frozenset({None, "", "global", "not_available"})
 _PLAIN_SPEEDS: Final = frozenset({None, "standard"})
 #: Priority Tier burns commitments down at the weights of the price list, so the list prices it
 _PLAIN_TIERS: Final = frozenset({None, "standard", "priority"})
+_KNOWN_TIERS: Final = _PLAIN_TIERS | {"batch"}
 
 #: refusals before any output are free, except these since that day (provider's pricing notes)
 _BILLED_REFUSALS: Final = frozenset({"bio", "frontier_llm", "reasoning_extraction"})
@@ -63,9 +64,10 @@ def price(
             (``is_refusal_billed``).
     """
     served_batch = usage.service_tier == "batch" if batch is None else batch
-    bill = Cost(server_tools=_search_fees(usage, card))
+    fees = _search_fees(usage, card)
     if not usage.iterations:
-        return bill + _pass_cost(usage, card, _factor(usage, card, batch=served_batch))
+        return _pass_cost(usage, card, _factor(usage, card, batch=served_batch), fees)
+    bill = Cost(server_tools=fees)
     # Entries carry counts only: how they were served stands at the top level.
     for index, entry in enumerate(usage.iterations):
         if _is_declined(usage.iterations, index) and not declined_billed:
@@ -92,9 +94,16 @@ def is_refusal_billed(category: str | None, *, output_tokens: int, on: date) -> 
     return category in _BILLED_REFUSALS and on >= _BILLED_REFUSALS_SINCE
 
 
-def _pass_cost(usage: Usage, card: RateCard, factor: Multiplier) -> Cost:
-    rates = effective_rates(card, prompt_tokens=usage.prompt, factor=factor)
-    return Cost(**{name: getattr(usage, name) * rate for name, rate in rates.items})
+def _pass_cost(usage: Usage, card: RateCard, factor: Multiplier, fees: int = 0) -> Cost:
+    rates = card.rates_for(usage.prompt).scaled(factor)
+    return Cost(
+        uncached=usage.uncached * rates.uncached,
+        cache_write_5m=usage.cache_write_5m * rates.cache_write_5m,
+        cache_write_1h=usage.cache_write_1h * rates.cache_write_1h,
+        cache_read=usage.cache_read * rates.cache_read,
+        output=usage.output * rates.output,
+        server_tools=fees,
+    )
 
 
 def _search_fees(usage: Usage, card: RateCard) -> int:
@@ -117,7 +126,7 @@ def _factor(usage: Usage, card: RateCard, *, batch: bool) -> Multiplier:
         if card.batch is None:
             raise _unpriced(card, "batches")
         factor *= card.batch
-    elif usage.service_tier not in _PLAIN_TIERS | {"batch"}:
+    elif usage.service_tier not in _KNOWN_TIERS:
         raise _unpriced(card, f"service tier {usage.service_tier!r}")
     return factor
 

@@ -65,7 +65,7 @@ class Rates:
 
     def scaled(self, factor: Multiplier) -> Rates:
         """These rates times a factor; ``ValueError`` where that leaves a fraction."""
-        if factor == ONE:
+        if factor is ONE or factor == ONE:
             return self
         scaled: dict[str, int] = {}
         for name, rate in self.items:
@@ -142,6 +142,8 @@ class RateCard:
 
     def rates_for(self, prompt_tokens: int) -> Rates:
         """The rates of a request with this total prompt: uncached, written and read together."""
+        if len(self.bands) == 1:
+            return self.bands[0].rates
         fits = (b.rates for b in self.bands if b.up_to is None or prompt_tokens <= b.up_to)
         return next(fits)  # the last band has no upper end: __post_init__ saw to it
 

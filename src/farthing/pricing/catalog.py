@@ -131,12 +131,14 @@ def _utc_day(on: date) -> date:
         return on
     if on.tzinfo is None:
         raise ValueError(f"{on!r} has no time zone; prices change at a day's border, so give one")
-    return on.astimezone(UTC).date()
+    return on.date() if on.tzinfo is UTC else on.astimezone(UTC).date()
 
 
 def _newest(cards: tuple[RateCard, ...], day: date) -> RateCard | None:
-    in_force = [card for card in cards if card.valid_from <= day]
-    return in_force[-1] if in_force else None
+    for card in reversed(cards):
+        if card.valid_from <= day:
+            return card
+    return None
 
 
 def _named(known: Mapping[str, str], overrides: Overrides) -> dict[str, str]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from decimal import Decimal
 from operator import attrgetter
 from typing import Final, NewType
+
+import msgspec
 
 __all__ = [
     "PICO_PER_USD",
@@ -35,8 +36,10 @@ _AMOUNT: Final = re.compile(r"(-?)(\d{1,30})(?:\.(\d{1,30}))?", re.ASCII)
 
 def dump_usd(amount: int) -> str:
     """The exact decimal string of an amount: ``76_000_000_000`` is ``"0.076"``."""
+    if not amount:
+        return "0"
     whole, fraction = divmod(abs(amount), PICO_PER_USD)
-    tail = f"{fraction:0{_DECIMALS}d}".rstrip("0")
+    tail = f"{fraction:012d}".rstrip("0")
     sign = "-" if amount < 0 else ""
     return f"{sign}{whole}.{tail}" if tail else f"{sign}{whole}"
 
@@ -67,8 +70,7 @@ def show_usd(amount: int, places: int = 6) -> str:
     return f"{sign}${whole:,}.{fraction:0{places}d}" if places else f"{sign}${whole:,}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """What usage cost, by component, in 10⁻¹² USD: measured money, never an expectation.
 
     Costs add; they do not subtract. A difference of costs is a saving, which may be negative and is
@@ -83,11 +85,9 @@ class Cost:
     server_tools: int = 0
 
     def __post_init__(self) -> None:
-        for name, amount in zip(_COMPONENTS, _amounts_of(self), strict=True):
+        for amount in _amounts_of(self):
             if not isinstance(amount, int) or amount < 0:
-                raise ValueError(
-                    f"a cost is a whole number ≥ 0 of 10⁻¹² USD, not {name}={amount!r}"
-                )
+                raise ValueError(f"a cost is a whole number ≥ 0 of 10⁻¹² USD, not {self!r}")
 
     @property
     def components(self) -> tuple[tuple[str, int], ...]:
@@ -130,5 +130,5 @@ class Cost:
 
 #: the names of the components in the order of a bill, and all their amounts at once: a cost is made
 #: and summed on the way of each call
-_COMPONENTS: Final = tuple(part.name for part in fields(Cost))
+_COMPONENTS: Final = Cost.__struct_fields__
 _amounts_of: Final[Callable[[Cost], tuple[int, ...]]] = attrgetter(*_COMPONENTS)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from farthing.errors import (
+    BreakerOpen,
     BudgetExceeded,
     ConfigError,
     FarthingError,
@@ -50,8 +51,8 @@ _TYPE_OF_STATUS: Mapping[int, str] = {status: type_ for type_, status in STATUS_
 #: what the official SDK tries again when no header decides (4.6), besides every status from 500 on
 _RETRIED = frozenset({408, 409, 429})
 
-#: answering the same request again cannot end otherwise, so the client must not try
-_DETERMINISTIC = (BudgetExceeded, LoopDetectedError, RequestError, ConfigError)
+#: sending the same request again now cannot end otherwise, so the client must not try
+_DETERMINISTIC = (BreakerOpen, BudgetExceeded, LoopDetectedError, RequestError, ConfigError)
 
 
 class _Error(msgspec.Struct, frozen=True):
