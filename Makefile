@@ -19,7 +19,7 @@ PURE := */farthing/errors.py,*/farthing/wire/*,*/farthing/pricing/*,*/farthing/c
 REFERENCES := $(basename $(notdir $(wildcard scripts/*_reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types test cover bench demo check check-full pins
+.PHONY: help install fmt lint types test cover bench bench-savings demo check check-full pins
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ cover: $(READY)  ## The same with coverage; the pure floors must reach 100 % of 
 
 bench: $(READY)  ## Every program in benchmarks/, as tables
 	@for program in $$(grep -l -e '"--data"' benchmarks/*.py); do echo "== $$program"; $(BIN)/python $$program --data $(DATA) || exit 1; done
+
+bench-savings: $(READY)  ## Input bills: nothing cached, as recorded, by the engine, the optimum
+	@$(BIN)/python benchmarks/savings.py --data $(DATA)
 
 demo: $(READY)  ## A generated scenario without and with the prompt cache: two bills
 	@$(BIN)/farthing demo

@@ -7,13 +7,13 @@ Interface, for who integrates it:
     engine.observed(ask.view, usage=..., stop_reason=...)  # when its answer is known
     engine.learned().dump()                                # the row of this process
 
-    CacheAsk(view, rates, markable, kind="", pin=None)
+    CacheAsk(view, rates, markable, kind="", pin=None)          (values: ``cache_values``)
       view      PrefixView with scope, model, lineage_id ("" if unknown) and the client's marks as
                 ``marks_of(request)`` gives them, the automatic one included
       rates     effective rates of the request
       markable  may the block at this index carry a mark (thinking and empty text cannot)
       kind      what kind of client this is, from the request alone ("main", "subagent", ...)
-      pin       what the ledger holds for the lineage, if anything
+      pin       what the ledger holds for the lineage; None also if nothing can be read any more
 
     CacheChoice
       marks     all marks of the request, ascending, 1 h before 5 m, at most four; each with its
@@ -127,6 +127,16 @@ class CacheEngine:
             unreached_block=unreached_entry(case, sites),
             padding_tokens=padding_tokens(case),
         )
+
+    def sent(self, view: PrefixView) -> None:
+        """The last request of this lineage left with other marks than were chosen: these."""
+        lineage = self._lineages.get(_key(view))
+        if lineage is None:
+            return
+        tail = [mark.ttl for mark in view.marks if mark.index >= view.system_end]
+        lineage.base = tail[-1] if tail else None
+        lineage.written = tuple(mark.index for mark in view.marks if view.is_cacheable(mark))
+        lineage.topped = None
 
     def observed(
         self, view: PrefixView, *, usage: Usage | None = None, stop_reason: str | None = None

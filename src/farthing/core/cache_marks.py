@@ -28,6 +28,10 @@ _HEAD_WEIGHTS: Final = {"tools": 0.3, "system": 0.5}
 #: A tail that is marked again although the lookup finds it anyway: for a rewind or a retry.
 _SPARE_WEIGHT: Final = 0.02
 
+#: A client that asks for an hour has insured itself against pauses. Where it is given five minutes
+#: for the cold write, it is topped up at half the odds, so that hardly any of its pauses gets dear.
+_ASKED_HOUR_WEIGHT: Final = 2.0
+
 
 def asked_tail(case: CacheCase) -> Ttl | None:
     """The lifetime the client asked for behind the head, if it marked anything there."""
@@ -81,10 +85,11 @@ def tops_up(case: CacheCase, sites: Sequence[Site]) -> bool:
     topped, covered = standing.topped, case.ask.view.total_tokens
     if topped is not None and is_reached(topped, (sites[-1].index,)):
         covered -= standing.topped_tokens
+    weight = _ASKED_HOUR_WEIGHT if asked_tail(case) == "1h" else 1.0
     return case.prices.tops_up(
         added=added,
         covered=covered,
-        pause=case.pause * case.upgrade,
+        pause=weight * case.pause * case.upgrade,
     )
 
 

@@ -62,6 +62,12 @@ class Entry:
         self.tokens = tokens
         self.is_measured = True
 
+    def join(self, before: Entry) -> None:
+        """Written again while it lives: readable as early, and kept as long, as it was."""
+        self.usable_at = before.usable_at
+        self.ttl = max(self.ttl, before.ttl, key=LIFETIMES.__getitem__)
+        self.is_shared = before.is_shared or before.lineage_id != self.lineage_id
+
     def bond(self, view: PrefixView) -> Bond:
         """Whose entry this is, seen from ``view``."""
         if self.lineage_id != view.lineage_id:
@@ -134,6 +140,8 @@ class EntryStore:
         self._size += before is None
         if before is not None and before.is_measured:  # lengths do not expire
             entry.measure(before.tokens)
+        if before is not None and not before.is_expired(now):
+            entry.join(before)
         shelf.entries[digest] = entry
         if self._size > self._capacity:
             self._sweep(now)

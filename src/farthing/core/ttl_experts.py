@@ -126,9 +126,13 @@ class TtlTable(msgspec.Struct, kw_only=True):
             self.chances = self.chances * _GAP_DECAY + 1
 
     def record_new(self, *, returned: bool) -> None:
-        """Was a new prefix presented again within the hour?"""
+        """Was a new prefix presented again?"""
         self.returned = self.returned * _GAP_DECAY + returned
         self.opened = self.opened * _GAP_DECAY + 1
+
+    def record_late(self) -> None:
+        """One that had counted as not returned was presented again after all."""
+        self.returned = min(self.opened, self.returned + 1)
 
     def add(self, other: TtlTable) -> None:
         """Experience of another process."""

@@ -133,8 +133,12 @@ class Advice:
         return (known.pauses + pauses) / (known.chances + chances)
 
     def record_new(self, name: str, *, returned: bool) -> None:
-        """Was a new prefix of this class presented again within the hour?"""
+        """Was a new prefix of this class presented again?"""
         self.own.table(name).record_new(returned=returned)
+
+    def record_late(self, name: str) -> None:
+        """One that had counted as not returned was presented again after all."""
+        self.own.table(name).record_late()
 
     def is_one_shot(self, name: str, prices: Multipliers) -> bool:
         """Are new prefixes of this class presented again too rarely for a write at first sight?"""

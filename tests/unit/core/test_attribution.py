@@ -39,6 +39,12 @@ def test_our_own_headers_come_first():
     assert (found.session_id, found.agent_id) == ("s1", "a1")
 
 
+def test_a_client_may_say_what_the_root_of_a_deep_task_is():
+    found = who({"x-farthing-task": "t2", "x-farthing-parent": "t1", "x-farthing-root": "t0"})
+
+    assert (found.parent_task_id, found.root_task_id) == ("t1", "t0")
+
+
 def test_a_task_without_a_parent_is_its_own_root():
     assert who({"x-farthing-task": "t1"}).root_task_id == "t1"
 

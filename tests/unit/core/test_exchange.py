@@ -635,6 +635,20 @@ def test_a_client_that_leaves_in_mid_stream_leaves_an_interval():
     assert end(talk.row()).notes == ("interrupted",)
 
 
+def test_a_client_that_leaves_at_an_error_event_has_interrupted_nothing():
+    events = [*stream()[:2], b"event: error\ndata: " + error("overloaded_error") + b"\n\n"]
+    talk = Talk()
+    parts = talk.parts(call(), FakeUpstream([*events, b": more\n\n"], headers=EVENTS))
+    for _ in range(4):
+        next(parts)
+
+    parts.close()
+
+    row = end(talk.row())
+    assert (row.state, row.error_type) == ("unsettled", "overloaded_error")
+    assert row.notes == ("answer.incomplete",)
+
+
 def test_a_client_that_leaves_during_an_error_answer_costs_nothing():
     talk = Talk()
     upstream = FakeUpstream([b"x"], 500)

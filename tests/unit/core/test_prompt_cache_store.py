@@ -110,3 +110,27 @@ def test_memory_is_bounded_under_conversations_of_many_blocks():
 
     assert len(cache) <= 200
     assert len(cache._paths) <= 16
+
+
+def test_an_entry_written_again_while_it_lives_stays_readable():
+    store = EntryStore(capacity=4)
+    view = prompt("a", (0, "1h"))
+    first = written(view, 0, "1h", at(0))
+    first.publish(at(2))
+    store.put(view, 0, first, now=at(0))
+    put(store, "a", 3, ttl="5m")
+
+    entry = store.shelf(view).entries[view.digests[0]]
+    assert entry.is_readable(at(4))
+    assert (entry.ttl, entry.touched_at) == ("1h", at(3))
+
+
+def test_an_entry_written_again_after_its_end_is_new():
+    store = EntryStore(capacity=4)
+    view = prompt("a", (0, "5m"))
+    first = written(view, 0, "5m", at(0))
+    first.publish(at(2))
+    store.put(view, 0, first, now=at(0))
+    put(store, "a", 301)
+
+    assert not store.shelf(view).entries[view.digests[0]].is_readable(at(302))

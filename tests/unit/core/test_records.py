@@ -15,6 +15,7 @@ from farthing.core.records import (
     ExchangeState,
     FinalState,
     Opened,
+    Outcome,
     Settlement,
     advance,
     replaces,
@@ -104,3 +105,13 @@ def test_a_row_without_a_settlement_is_held():
 
     assert ExchangeRow(opened=opened).state == "held"
     assert ExchangeRow(opened=opened, settlement=settlement("expired")).state == "expired"
+
+
+def test_an_outcome_said_again_is_the_last_word_and_the_task_stays_known():
+    first = Outcome(outcome="failed", score=0.1, task_type="fix", parent_task_id="p")
+
+    assert Outcome(outcome="passed").over(first) == Outcome(
+        outcome="passed", task_type="fix", parent_task_id="p"
+    )
+    assert Outcome(outcome="passed", task_type="new").over(first).task_type == "new"
+    assert first.over(None) is first
