@@ -9,13 +9,14 @@ from farthing.cli.main import main
 SIMULATED = ["demo", "--through", "simulation"]
 
 
-def test_the_demo_shows_two_bills_and_what_came_of_it(capsys):
+def test_the_demo_shows_three_bills_and_whose_merit_each_is(capsys):
     assert main(SIMULATED) == 0
 
     out = capsys.readouterr().out
     assert "no-cache" in out
     assert "auto-cache" in out
-    assert "The automatic prompt cache makes the bill" in out
+    assert "The provider's automatic prompt cache leaves 13.3% of it." in out
+    assert "(`safe`) leave 12.7%." in out
     assert "no request was sent" in out
 
 
