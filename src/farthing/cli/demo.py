@@ -79,7 +79,7 @@ def _page(document: dict[str, Any], name: str, model: str) -> Iterator[str]:
     naive, automatic, ours = (Decimal(bill["cost_usd"]["total"]) for bill in bills)
     yield f"{name}: {document['calls']} calls in {document['conversations']} sessions on {model}\n"
     yield _table(bills)
-    yield f"\nThe provider's automatic prompt cache leaves {automatic / naive:.1%} of it."
+    yield f"\nOf that the provider's automatic prompt cache leaves {automatic / naive:.1%}."
     yield from _lost(bills[1])
     yield f"farthing's own breakpoints and lifetimes (`safe`) leave {ours / naive:.1%}."
     yield _first_token(bills)

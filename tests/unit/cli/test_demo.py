@@ -15,7 +15,7 @@ def test_the_demo_shows_three_bills_and_whose_merit_each_is(capsys):
     out = capsys.readouterr().out
     assert "no-cache" in out
     assert "auto-cache" in out
-    assert "The provider's automatic prompt cache leaves 13.3% of it." in out
+    assert "Of that the provider's automatic prompt cache leaves 13.3%." in out
     assert "(`safe`) leave 12.7%." in out
     assert "no request was sent" in out
 
