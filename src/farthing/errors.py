@@ -10,6 +10,7 @@ The axis is *who must act*::
     │   └── UnpricedModelError  the model has no rate card; give one, or ask for tokens only
     ├── BudgetExceeded          policy, not a fault: a budget is spent
     ├── LoopDetectedError       policy, not a fault: the agent repeats itself
+    ├── BreakerOpen             policy, not a fault: too much went wrong, or was spent, too fast
     ├── UpstreamError           Claude, or the network on the way to it
     │   ├── UpstreamUnreachable nothing was sent: no name, no connection, no TLS
     │   ├── UpstreamTimeout     no connection, or no answer, in time
@@ -25,10 +26,12 @@ default message (its docstring's first line). Messages never contain a body, a p
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Protocol
 
 __all__ = [
+    "BreakerOpen",
     "BudgetExceeded",
     "ConfigError",
     "EditConflict",
@@ -130,7 +133,7 @@ class BudgetExceeded(FarthingError):
     code = "budget.exceeded"
     status_hint = 402
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a fact that a handler may want by its name
         self,
         message: str = "",
         *,
@@ -139,6 +142,7 @@ class BudgetExceeded(FarthingError):
         spent: Decimal | float | None = None,
         held: Decimal | float | None = None,
         estimated: Decimal | float | None = None,
+        resets_at: datetime | None = None,
     ) -> None:
         #: whose budget it is
         self.scope = scope
@@ -148,6 +152,8 @@ class BudgetExceeded(FarthingError):
         self.held = held
         #: what the refused call could have cost
         self.estimated = estimated
+        #: when its window ends and it begins anew
+        self.resets_at = resets_at
         super().__init__(message)
 
 
@@ -177,6 +183,26 @@ class LoopDetectedError(FarthingError):
 
     def __init__(self, message: str = "", *, match: LoopEvidence | None = None) -> None:
         self.match = match
+        super().__init__(message)
+
+
+class BreakerOpen(FarthingError):
+    """A circuit breaker is open.
+
+    ``scope`` is what it stands in front of, ``why`` the storm that opened it::
+
+        >>> BreakerOpen("too many errors", scope="key:k1", why="error_storm").why
+        'error_storm'
+    """
+
+    code = "breaker.open"
+    status_hint = 402
+
+    def __init__(
+        self, message: str = "", *, scope: str | None = None, why: str | None = None
+    ) -> None:
+        self.scope = scope
+        self.why = why
         super().__init__(message)
 
 

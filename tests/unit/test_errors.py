@@ -8,6 +8,7 @@ from farthing import errors
 from farthing.errors import FarthingError
 
 CODES = {
+    "BreakerOpen": ("breaker.open", 402),
     "BudgetExceeded": ("budget.exceeded", 402),
     "ConfigError": ("config", 500),
     "EditConflict": ("request.edit_conflict", 400),

@@ -12,7 +12,7 @@ from farthing.config import Settings
 from farthing.errors import ConfigError
 from farthing.ledger.place import default_ledger
 
-__all__ = ["install_key", "ledger_path"]
+__all__ = ["existing_key", "install_key", "ledger_path"]
 
 _KEY_BYTES: Final = 32
 
@@ -22,9 +22,20 @@ def ledger_path(settings: Settings) -> Path:
     return default_ledger() if settings.ledger is None else Path(settings.ledger)
 
 
+def existing_key(ledger: Path) -> bytes:
+    """The installation's key, for who only reads; ``ConfigError`` where there is none."""
+    path = _key_path(ledger)
+    if not path.is_file():
+        raise ConfigError(
+            f"there is no key file {str(path)!r}: it was made with the ledger and stays beside it; "
+            "without it nothing that it sealed can be checked"
+        )
+    return install_key(ledger)
+
+
 def install_key(ledger: Path) -> bytes:
     """The key of all digests of this installation: beside the ledger, its owner's only."""
-    path = ledger.with_name(f"{ledger.name}.key")
+    path = _key_path(ledger)
     try:
         with suppress(FileExistsError):
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -40,3 +51,7 @@ def install_key(ledger: Path) -> bytes:
             f"the key file {str(path)!r} is damaged; remove it: older digests then match no more"
         )
     return key
+
+
+def _key_path(ledger: Path) -> Path:
+    return ledger.with_name(f"{ledger.name}.key")

@@ -19,6 +19,7 @@ __all__ = [
     "PATH",
     "PORT",
     "SECONDS",
+    "SHARE",
     "SIZE",
     "SWITCH",
     "TEXT",
@@ -52,6 +53,7 @@ class Kind:
 
 
 _NUMBER: Final = re.compile(r"\d{1,15}", re.ASCII)
+_SHARE: Final = re.compile(r"0(?:\.\d{1,9})?|1(?:\.0{1,9})?", re.ASCII)
 _DECIMAL: Final = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _SIZE: Final = re.compile(r"(\d{1,12})\s*(B|KB|MB|GB)?", re.ASCII | re.IGNORECASE)
 _UNITS: Final = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
@@ -87,6 +89,10 @@ def _parse_port(text: str) -> int | None:
 
 def _parse_seconds(text: str) -> float | None:
     return float(text) if _DECIMAL.fullmatch(text) else None
+
+
+def _parse_share(text: str) -> float | None:
+    return float(text) if _SHARE.fullmatch(text) else None
 
 
 def _parse_size(text: str) -> int | None:
@@ -134,6 +140,13 @@ SECONDS: Final = Kind(
     metavar="SECONDS",
     expects="a number of seconds such as 30 or 2.5",
     parse=_parse_seconds,
+    dump=lambda value: f"{value:g}",
+    types=(int, float),
+)
+SHARE: Final = Kind(
+    metavar="SHARE",
+    expects="a share from 0 to 1, such as 0.05",
+    parse=_parse_share,
     dump=lambda value: f"{value:g}",
     types=(int, float),
 )

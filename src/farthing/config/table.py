@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, fields
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from farthing.config import kinds
+from farthing.config.alerts import AlertSettings
 from farthing.config.kinds import Kind
+from farthing.config.rows import setting as _setting
 from farthing.errors import ConfigError
 
 __all__ = [
@@ -43,18 +45,12 @@ _MASK: Final = "********"
 _Scalar = str | int | float | bool
 
 
-def _setting(key: str, kind: Kind, default: object, help_: str, *, secret: bool = False) -> Any:
-    """One row of the table; ``default`` is the parsed value."""
-    metadata = {"key": key, "kind": kind, "help": help_, "is_secret": secret}
-    return field(default=default, metadata=metadata)
-
-
 _MB: Final = 1024 * 1024
 _ON: Final = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Settings:
+class Settings(AlertSettings):
     """All settings of a gateway process, checked."""
 
     # -- the door
@@ -71,6 +67,19 @@ class Settings:
         kinds.SWITCH,
         not _ON,
         "send spans and metrics by OTLP to where the OTEL_EXPORTER_OTLP_* variables say",
+    )
+    # -- who may come in
+    require_key: bool = _setting(
+        "access.require_key",
+        kinds.SWITCH,
+        not _ON,
+        "every call needs a virtual key, also before the first one is made; see docs/keys.md",
+    )
+    hosts: tuple[str, ...] = _setting(
+        "access.hosts",
+        kinds.WORDS,
+        (),
+        "names besides 127.0.0.1 and localhost under which this machine's clients know the gateway",
     )
     # -- the way upstream
     upstream: str = _setting(
@@ -146,11 +155,12 @@ class Settings:
         "what stands for text in recorded bodies",
     )
     # -- levers and budgets
-    cache: Literal["off", "auto"] = _setting(
+    cache: Literal["engine", "auto", "off"] = _setting(
         "levers.cache",
-        kinds.choice("off", "auto"),
-        "off",
-        "auto: the provider's automatic prompt caching for clients that mark nothing",
+        kinds.choice("engine", "auto", "off"),
+        "engine",
+        "off: no lever exists and no byte is looked at for one; auto: the provider's automatic "
+        "prompt caching for clients that mark nothing, and no other lever",
     )
     profile: Literal["observe", "safe", "balanced", "aggressive"] = _setting(
         "levers.profile",
@@ -163,6 +173,18 @@ class Settings:
     )
     levers_off: tuple[str, ...] = _setting(
         "levers.off", kinds.WORDS, (), "levers that do not act; `cache.*` names a family"
+    )
+    holdout: float = _setting(
+        "levers.holdout",
+        kinds.SHARE,
+        0.0,
+        "the share of tasks that no lever touches, to compare with; see docs/savings.md",
+    )
+    fanout_seconds: float = _setting(
+        "levers.fanout_seconds",
+        kinds.SECONDS,
+        20.0,
+        "how long a call may wait for the first byte of one that writes the same prefix; 0: never",
     )
     policy: str | None = _setting(
         "levers.policy", kinds.PATH, None, "rules per key and task type, as a TOML file"
@@ -243,7 +265,8 @@ class Setting:
 
 
 def _rows() -> tuple[Setting, ...]:
-    declared: tuple[Field[Any], ...] = fields(Settings)
+    own = Settings.__annotations__  # what is inherited comes behind it
+    declared: list[Field[Any]] = sorted(fields(Settings), key=lambda row: row.name not in own)
     return tuple(Setting(name=row.name, default=row.default, **row.metadata) for row in declared)
 
 
