@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from farthing.cli import doctor_prompts
-from farthing.cli.doctor_checks import Finding, findings
+from farthing.cli.doctor_checks import findings
+from farthing.cli.doctor_findings import Finding
 from farthing.cli.settings import add_setting_options, resolve_settings
 from farthing.config import Settings
 from farthing.errors import ConfigError

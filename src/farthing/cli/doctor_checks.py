@@ -9,16 +9,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 from farthing.cli.arguments import load_catalog
 from farthing.cli.claude_files import SettingsFile, claude_settings_path
 from farthing.cli.claude_settings import environment_in
+from farthing.cli.doctor_calibration import check_calibration
+from farthing.cli.doctor_findings import Finding
 from farthing.cli.doctor_probe import (
     Answer,
     ask,
@@ -38,9 +39,7 @@ from farthing.pricing import Catalog
 from farthing.pricing.generated_cards import SOURCES
 from farthing.version import VERSION
 
-__all__ = ["Finding", "Level", "findings"]
-
-Level = Literal["ok", "warn", "fail"]
+__all__ = ["findings"]
 
 #: what the extra `gateway` brings, and the packages whose version tells most
 _NEEDED: Final = ("uvicorn", "httptools", "aiohttp", "brotli", "zstandard")
@@ -55,16 +54,6 @@ _SKEW: Final = timedelta(minutes=1)
 _WRONG_DAY: Final = timedelta(hours=1)
 _LOCAL: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _OFF: Final = frozenset({"false", "0", "no", "off"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at, how it stands, and what to do about it."""
-
-    name: str
-    level: Level
-    says: str
-    do: str = ""
 
 
 def findings(
@@ -82,6 +71,7 @@ def findings(
     yield _disk(ledger)
     yield _ledger(ledger)
     yield _prices(ledger, load_catalog(), now)
+    yield check_calibration(ledger, load_catalog(), now)
 
 
 def _python() -> Finding:

@@ -21,7 +21,9 @@ __all__ = ["COMMANDS", "CommandParser", "did_you_mean", "main"]
 
 #: name → module with ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``
 COMMANDS: Final[dict[str, str]] = {
+    "alerts": "farthing.cli.alerts",
     "audit": "farthing.cli.audit",
+    "budget": "farthing.cli.budget",
     "compare": "farthing.cli.compare",
     "config": "farthing.cli.config",
     "demo": "farthing.cli.demo",
@@ -31,12 +33,16 @@ COMMANDS: Final[dict[str, str]] = {
     "explain": "farthing.cli.explain",
     "import": "farthing.cli.import_",
     "install": "farthing.cli.install",
+    "journal": "farthing.cli.journal",
+    "keys": "farthing.cli.keys",
     "ledger": "farthing.cli.ledger",
+    "loops": "farthing.cli.loops",
     "predict": "farthing.cli.predict",
     "price": "farthing.cli.price",
     "replay": "farthing.cli.replay",
     "report": "farthing.cli.report",
     "run": "farthing.cli.run",
+    "savings": "farthing.cli.savings",
     "serve": "farthing.cli.serve",
     "tail": "farthing.cli.tail",
     "trace": "farthing.cli.trace",

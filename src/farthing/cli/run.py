@@ -34,7 +34,7 @@ Run a command with a gateway of its own, and print its bill at the end.
 
   farthing run -- claude                  Claude Code, in its own terminal as ever
   farthing run -- aider --model opus      whatever reads ANTHROPIC_BASE_URL or ANTHROPIC_API_BASE
-  farthing run --cache auto -- python agent.py
+  farthing run --cache off -- python agent.py      no levers: metered and nothing else
 
 The gateway listens on a free port of 127.0.0.1 and ends with the command, whose exit code is
 passed on. Nothing is written to the terminal but the bill, on standard error. Options of the

@@ -20,7 +20,8 @@ DESCRIPTION: Final = """\
 Serve the gateway between your agents and the Claude API, in the foreground.
 
   farthing serve                          on 127.0.0.1, to https://api.anthropic.com
-  farthing serve --cache auto             automatic prompt caching for clients that mark nothing
+  farthing serve --profile observe        plans and records what levers would save; acts on nothing
+  farthing serve --cache off              no levers at all: bytes pass as they come
   farthing serve --upstream URL           to another endpoint, `farthing emulate` for one
   farthing serve --record DIR             keep bodies as a trace that can be replayed
 
@@ -56,8 +57,17 @@ def _summary(settings: Settings, ledger: str) -> str:
     key = "its own key" if settings.api_key or settings.api_key_file else "the clients' keys"
     lines = [
         f"farthing serves {settings.upstream} with {key}; ledger {ledger}",
-        f"levers: cache {settings.cache}",
+        f"levers: {_levers(settings)}",
     ]
     if settings.record is not None:
         lines.append(f"bodies are RECORDED in {settings.record} ({settings.record_redaction})")
     return "\n".join(lines)
+
+
+def _levers(settings: Settings) -> str:
+    """What may be done to a request."""
+    if settings.cache == "off":
+        return "off"
+    if settings.cache == "auto":
+        return "the provider's automatic prompt caching"
+    return settings.profile

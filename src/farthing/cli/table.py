@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TextIO
 
-__all__ = ["WIDTH", "bold", "render_table"]
+__all__ = ["WIDTH", "bold", "red", "render_table"]
 
 WIDTH = 80
 _GAP = "  "
@@ -43,8 +43,17 @@ def render_table(
 
 def bold(text: str, stream: TextIO) -> str:
     """Text in bold, if the stream is a terminal and its user did not say NO_COLOR."""
+    return _styled(text, "1", stream)
+
+
+def red(text: str, stream: TextIO) -> str:
+    """Text in red, under the same conditions; what it says must be there without the colour."""
+    return _styled(text, "31", stream)
+
+
+def _styled(text: str, code: str, stream: TextIO) -> str:
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
-    return text if plain else f"\x1b[1m{text}\x1b[0m"
+    return text if plain else f"\x1b[{code}m{text}\x1b[0m"
 
 
 def _fitted(widths: list[int], sides: str, width: int) -> list[int]:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from farthing.gateway.metrics_savings import SavingMetrics
 from farthing.pricing.money import dump_usd
 
 __all__ = ["CONTENT_TYPE", "Histogram", "Metrics"]
@@ -55,7 +56,9 @@ class Histogram:
 class Metrics:
     """All figures of one gateway process."""
 
-    def __init__(self) -> None:
+    def __init__(self, savings: SavingMetrics | None = None) -> None:
+        #: None: nothing is compared
+        self.savings = savings
         self.in_flight = 0
         self._answers = Counter[tuple[str, int]]()
         self._settled = Counter[str]()
@@ -124,6 +127,8 @@ class Metrics:
         for code, count in sorted(self._notes.items()):
             yield _sample("farthing_notes_total", (("code", code),), count)
         yield from self._money_lines()
+        if self.savings is not None:
+            yield from self.savings.lines()
         yield from _family("farthing_overhead_seconds", "histogram", "Time farthing itself took")
         yield from self._overhead.lines("farthing_overhead_seconds")
         yield from _family("farthing_exchange_seconds", "histogram", "Time of a whole exchange")

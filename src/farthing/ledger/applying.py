@@ -15,11 +15,12 @@ from typing import Final, TypeVar
 
 from farthing.core.records import ExchangeRow
 from farthing.ledger.batches import write_batches
-from farthing.ledger.changes import Change, changed, charge
+from farthing.ledger.changes import Change, budget_keys, changed, charge
 from farthing.ledger.columns import OPENED_COLUMNS, SETTLED_COLUMNS, opened_values, settled_values
 from farthing.ledger.hourly import HourlySums
 from farthing.ledger.money import added, split
 from farthing.ledger.reading import SELECT_ROWS, row_from
+from farthing.ledger.savings import HourlySavings, write_accountings
 
 __all__ = ["apply"]
 
@@ -92,6 +93,7 @@ def _apply(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
     _insert(connection, list(_inserts(moved)))
     connection.executemany(_END, _ends(moved))
     connection.executemany(_REPLACE, _reopened(moved))
+    write_accountings(connection, ((draft.before, draft.after) for draft in moved))
     _count(connection, moved)
     connection.executemany(_OUTCOME, _outcomes(changes))
     write_batches(connection, (c.batch for c in changes if c.batch is not None))
@@ -165,16 +167,19 @@ def _updates(moved: Iterable[_Draft]) -> Iterator[tuple[ExchangeRow, ExchangeRow
 
 
 def _count(connection: sqlite3.Connection, moved: Iterable[_Draft]) -> None:
-    """Bring the read model and the budgets along."""
-    hourly, spent = HourlySums(), dict[str, int]()
+    """Bring the read models and the budgets along."""
+    hourly, savings, spent = HourlySums(), HourlySavings(), dict[str, int]()
     for draft in moved:
         hourly.add(draft.before, sign=-1)
         hourly.add(draft.after)
+        savings.add(draft.before, sign=-1)
+        savings.add(draft.after)
         for row, sign in ((draft.before, -1), (draft.after, 1)):
-            if row is not None and row.opened.scope is not None and row.settlement is not None:
-                scope = row.opened.scope
-                spent[scope] = spent.get(scope, 0) + sign * charge(row)
+            if row is not None and row.settlement is not None:
+                for key in budget_keys(row.opened):
+                    spent[key] = spent.get(key, 0) + sign * charge(row)
     hourly.write(connection)
+    savings.write(connection)
     connection.executemany(_SPENT, ((scope, *split(amount)) for scope, amount in spent.items()))
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from farthing.ledger.careful import rejected_path
 from farthing.ledger.changes import parse_change
+from farthing.ledger.checking_savings import compare_savings
 from farthing.ledger.database import open_reader
 from farthing.ledger.faults import translated
 from farthing.ledger.hourly import COUNTS, MONEY
@@ -70,6 +71,7 @@ def check(path: Path) -> list[Finding]:
             integrity,
             _schema(reader),
             _read_model(reader),
+            _savings(reader),
             _budgets(reader),
             _holds(reader, process),
             _journal(path, process),
@@ -111,6 +113,15 @@ def _read_model(reader: sqlite3.Connection) -> Finding:
     return Finding(name="sums", level="ok", text=f"{len(rows)} equal their rows{from_when}")
 
 
+def _savings(reader: sqlite3.Connection) -> Finding:
+    is_equal, text = compare_savings(reader, _rows_from(reader) or "")
+    if is_equal is None:
+        return Finding(name="savings", level="note", text=text)
+    if is_equal:
+        return Finding(name="savings", level="ok", text=text)
+    return Finding(name="savings", level="fault", text=f"{text}; please report it")
+
+
 def _lines_of_rows(reader: sqlite3.Connection, since: str) -> _Lines:
     counts = ", ".join(f"sum({_COUNTED[name]})" for name in COUNTS)
     money = ", ".join(
@@ -150,9 +161,12 @@ def _budgets(reader: sqlite3.Connection) -> Finding:
     settled = summed("cost", where="state = 'settled'")
     high = summed("high", where="state = 'unsettled'")
     hold = summed("hold", where="state = 'unsettled' AND high_usd IS NULL")
+    # UNION, not UNION ALL: a key that stands in both places is one budget.
     rows = reader.execute(
-        f"SELECT scope, {settled}, {high}, {hold} FROM exchanges"  # noqa: S608 -- constants
-        " WHERE scope IS NOT NULL GROUP BY scope"
+        f"SELECT key, {settled}, {high}, {hold} FROM exchanges JOIN ("  # noqa: S608 -- constants
+        "SELECT exchange_id, scope AS key FROM exchanges WHERE scope IS NOT NULL"
+        " UNION SELECT exchange_id, value FROM exchanges, json_each(budget_keys)"
+        ") USING (exchange_id) GROUP BY key"
     )
     spent = {row[0]: _sum_of_thirds(tuple(row)[1:]) for row in rows}
     booked = {row["scope"]: join(row[1], row[2]) for row in reader.execute("SELECT * FROM budgets")}

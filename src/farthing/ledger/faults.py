@@ -24,6 +24,9 @@ _READ_ONLY: Final = (
 _DAMAGED: Final = (
     "the file is damaged or no ledger: keep a copy, restore a backup, run `farthing ledger check`"
 )
+_EARLIER: Final = (
+    "it is of an earlier farthing, or no ledger: start `farthing serve` once, which brings it up"
+)
 _DISK: Final = "the disk reports an error: check the disk and the system's log"
 
 #: SQLite's primary result codes → what the operator should do
@@ -63,6 +66,8 @@ def ledger_fault(error: sqlite3.Error | OSError, path: Path) -> FarthingError:
     else:
         advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & _PRIMARY, _DAMAGED)
         why = str(error)
+        if why.startswith("no such"):  # a reader changes nothing, so it cannot bring it up
+            advice = _EARLIER
     return LedgerError(f"ledger {str(path)!r}: {why}; {advice}")
 
 

@@ -12,6 +12,7 @@ from farthing.core.records import Attribution, ExchangeRow, Opened, Settlement
 from farthing.errors import LedgerError
 from farthing.ledger.columns import UsageMore
 from farthing.ledger.money import join
+from farthing.ledger.savings import ACCOUNTING_COLUMNS, accounting_from
 from farthing.pricing import Cost
 from farthing.wire.usage import Usage
 
@@ -19,7 +20,8 @@ __all__ = ["SELECT_ROWS", "UnreadableRow", "parse_instant", "row_from"]
 
 #: the caller adds WHERE and ORDER BY; ``sqlite3.Row`` gives the columns by name
 SELECT_ROWS: Final = (
-    "SELECT e.*, o.outcome, o.score FROM exchanges AS e LEFT JOIN outcomes AS o USING (task_id)"
+    f"SELECT e.*, o.outcome, o.score, {ACCOUNTING_COLUMNS} FROM exchanges AS e"  # noqa: S608
+    " LEFT JOIN outcomes AS o USING (task_id) LEFT JOIN accountings AS a USING (exchange_id)"
 )
 
 _more_decoder: Final = msgspec.json.Decoder(UsageMore)
@@ -67,6 +69,7 @@ def _opened(row: sqlite3.Row) -> Opened:
         body_digest=row["body_digest"],
         hold_pico=join(row["hold_usd"], row["hold_pico"]),
         scope=row["scope"],
+        budget_keys=_codes(row["budget_keys"]),
         reservation_id=row["reservation_id"],
         high_pico=join(row["worst_usd"], row["worst_pico"]),
         engine_version=row["engine_version"],
@@ -111,6 +114,7 @@ def _settlement(row: sqlite3.Row) -> Settlement:
         total_us=row["total_us"],
         plan=_codes(row["plan"]),
         notes=_codes(row["notes"]),
+        accounting=accounting_from(row),
     )
 
 

@@ -71,7 +71,7 @@ CREATE TABLE exchanges (
     total_us INTEGER,
     plan TEXT,
     notes TEXT
-) STRICT;
+    , budget_keys TEXT) STRICT;
 
 CREATE INDEX exchanges_opened_at ON exchanges (opened_at);
 CREATE INDEX exchanges_task_id ON exchanges (task_id);
@@ -161,3 +161,159 @@ CREATE TABLE learned_tables (
     saved_at TEXT NOT NULL,
     body BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- The journal of decisions: each entry seals the one before it, the head says where it ends. These
+-- triggers stop programs and slips; the seals show what somebody does who removes the triggers.
+CREATE TABLE audit_log (
+    number INTEGER NOT NULL PRIMARY KEY,
+    event TEXT NOT NULL,
+    digest BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE audit_head (
+    only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+    count INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    seal BLOB NOT NULL
+) STRICT;
+
+CREATE TRIGGER audit_log_keeps_entries BEFORE UPDATE ON audit_log
+BEGIN
+    SELECT RAISE(ABORT, 'the journal is append-only');
+END;
+
+CREATE TRIGGER audit_log_loses_nothing BEFORE DELETE ON audit_log
+BEGIN
+    SELECT RAISE(ABORT, 'the journal is append-only');
+END;
+
+CREATE TRIGGER audit_head_only_advances BEFORE UPDATE ON audit_head WHEN NEW.count <> OLD.count + 1
+BEGIN
+    SELECT RAISE(ABORT, 'the journal is append-only');
+END;
+
+CREATE TRIGGER audit_head_stays BEFORE DELETE ON audit_head
+BEGIN
+    SELECT RAISE(ABORT, 'the journal is append-only');
+END;
+
+-- What an exchange was compared with: the cost of the client's own request, and calls of our own for
+-- it. 'foreseen' is what the model of the prompt cache said of what was sent, before it was sent.
+-- No row: nothing to compare (an answer without a usage, a model without a price).
+CREATE TABLE accountings (
+    exchange_id TEXT NOT NULL PRIMARY KEY,
+    baseline_usd INTEGER NOT NULL,
+    baseline_pico INTEGER NOT NULL,
+    own_cost_usd INTEGER NOT NULL,
+    own_cost_pico INTEGER NOT NULL,
+    foreseen_uncached_tokens INTEGER,
+    foreseen_cache_write_5m_tokens INTEGER,
+    foreseen_cache_write_1h_tokens INTEGER,
+    foreseen_cache_read_tokens INTEGER,
+    miss_cause TEXT,
+    is_held_out INTEGER NOT NULL,
+    workload TEXT NOT NULL
+) STRICT;
+
+-- Per exchange and lever that acted, in the order of ablation: measured, and predicted before it was
+-- sent. What an exchange's levers saved is its baseline minus its cost, exactly.
+CREATE TABLE lever_savings (
+    exchange_id TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    lever TEXT NOT NULL,
+    saved_usd INTEGER NOT NULL,
+    saved_pico INTEGER NOT NULL,
+    predicted_usd INTEGER,
+    predicted_pico INTEGER,
+    PRIMARY KEY (exchange_id, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER accountings_go AFTER DELETE ON exchanges BEGIN
+    DELETE FROM accountings WHERE exchange_id = OLD.exchange_id;
+    DELETE FROM lever_savings WHERE exchange_id = OLD.exchange_id;
+END;
+
+-- Read model: per hour x task type x model x lever, changed in the transaction that changes the row.
+-- Settled exchanges with a price and a comparison only. The lever '' is all of them, with or without
+-- a lever that acted; a line of a lever is those on which it acted.
+CREATE TABLE hourly_savings (
+    hour TEXT NOT NULL,
+    task_type TEXT NOT NULL,
+    model TEXT NOT NULL,
+    lever TEXT NOT NULL,
+    exchanges INTEGER NOT NULL,
+    held_out INTEGER NOT NULL,
+    foretold INTEGER NOT NULL,
+    baseline_usd INTEGER NOT NULL,
+    baseline_pico INTEGER NOT NULL,
+    cost_usd INTEGER NOT NULL,
+    cost_pico INTEGER NOT NULL,
+    saved_usd INTEGER NOT NULL,
+    saved_pico INTEGER NOT NULL,
+    own_cost_usd INTEGER NOT NULL,
+    own_cost_pico INTEGER NOT NULL,
+    predicted_usd INTEGER NOT NULL,
+    predicted_pico INTEGER NOT NULL,
+    PRIMARY KEY (hour, task_type, model, lever)
+) STRICT, WITHOUT ROWID;
+
+-- Alerts as they were raised, and what is to be told to whom: a row per channel and message, kept
+-- until it is delivered or given up ('dead'), and from then on for a month.
+CREATE TABLE alerts (
+    number INTEGER NOT NULL PRIMARY KEY,
+    at TEXT NOT NULL,
+    dedup_key TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('firing', 'resolved')),
+    alert TEXT NOT NULL,
+    message_id TEXT
+) STRICT;
+
+CREATE INDEX alerts_dedup_key ON alerts (dedup_key, number);
+CREATE INDEX alerts_to_tell ON alerts (number) WHERE message_id IS NULL;
+
+CREATE TABLE alert_deliveries (
+    number INTEGER NOT NULL PRIMARY KEY,
+    message_id TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    message TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'dead')),
+    created_at TEXT NOT NULL,
+    due_at TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    why TEXT
+) STRICT;
+
+CREATE INDEX alert_deliveries_to_do ON alert_deliveries (channel, number)
+    WHERE state IN ('waiting', 'dead');
+
+-- Virtual keys: a row per key, kept for ever. Of a secret only a salted digest is in the body.
+CREATE TABLE virtual_keys (
+    place INTEGER NOT NULL PRIMARY KEY,
+    key_id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    version INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+
+-- How often keys were changed, so that a gateway sees at a glance that there is something new.
+CREATE TABLE key_changes (
+    only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+    count INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO key_changes (only, count) VALUES (1, 0);
+
+CREATE TRIGGER virtual_keys_added AFTER INSERT ON virtual_keys
+BEGIN
+    UPDATE key_changes SET count = count + 1;
+END;
+
+CREATE TRIGGER virtual_keys_changed AFTER UPDATE ON virtual_keys
+BEGIN
+    UPDATE key_changes SET count = count + 1;
+END;
+
+CREATE TRIGGER virtual_keys_stay BEFORE DELETE ON virtual_keys
+BEGIN
+    SELECT RAISE(ABORT, 'a key is revoked, never deleted');
+END;

@@ -26,11 +26,17 @@ NOTES: Final[Mapping[str, str]] = {
     "batch.unreadable": "some results of the batch could not be read",
     "batch.url_compressed": "the address of the batch's results could not be changed to this"
     " gateway: the answer was compressed",
+    "budget.clamped": "a budget was nearly spent: max_tokens was lowered until the call fitted",
+    "budget.effort": "a budget was nearly spent: the call was sent with a lower effort",
     "budget.ledger_fault": "the budget could not be asked, and budgets fail open: the call went on",
+    "budget.model": "a budget was nearly spent: the call was sent to a cheaper model",
+    "budget.noted": "a budget was nearly spent: max_tokens was lowered, and a note behind the last"
+    " message told the model to come to an end",
     "budget.refused": "the budget did not have this call's worst case left: it was not sent",
     "budget.unpriced": "the call has no price, so no budget could hold it",
     "budget.unreadable": "the budget that the client asked for is no amount of dollars",
     "credential.subscription": "a subscription pays: the dollars are list prices, notional",
+    "diagnostics.agreed": "the provider named the same cause of the prompt cache's miss as we did",
     "interrupted": "the client left, or the process ended, before the answer was complete",
     "ledger.batch_item_failed": "a result of the batch could not be recorded",
     "ledger.open_failed": "the ledger could not take the intent at first",
@@ -44,6 +50,11 @@ NOTES: Final[Mapping[str, str]] = {
 }
 
 _PATTERNS: Final = (
+    (re.compile(r"budget\.threshold\.(\d+)"), "{0} % of a budget had been spent before this call"),
+    (
+        re.compile(r"diagnostics\.disagreed\.(.*)"),
+        "the provider named another cause of the prompt cache's miss than we did ({0})",
+    ),
     (re.compile(r"fail_open\.(.+)"), "our own {0} failed; the client's request went on unchanged"),
     (re.compile(r"fallback_credit\.(.+)"), "a fallback credit was {0}: the invoice may say less"),
 )
@@ -62,6 +73,7 @@ REASONS: Final[Mapping[str, str]] = {
     "conflict": "another lever that excludes it acts",
     "governed_off": "it was switched off for this workload: what it was measured to save was not"
     " positive",
+    "held_out": "the task is held out: no lever touches it, for comparison",
     "invalid": "the request would have become invalid",
     "no_gain": "it would have saved nothing here, the prompt cache's loss counted",
     "no_place": "there is no place for it in this request",

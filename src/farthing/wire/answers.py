@@ -22,6 +22,7 @@ __all__ = [
     "MessageUsage",
     "StopDetails",
     "batch_result",
+    "dump_diagnostics",
     "usage_of_message",
 ]
 
@@ -38,6 +39,8 @@ class MessageUsage(msgspec.Struct, frozen=True, kw_only=True):
     stop_reason: str | None
     #: why the model refused, where it did: some refusals are free (API facts 1.3)
     refusal_category: str | None = None
+    #: ``diagnostics`` as JSON, where the answer has them
+    diagnostics: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +59,17 @@ class StopDetails(msgspec.Struct, frozen=True):
     category: str | None = None
 
 
+_ABSENT = msgspec.Raw(b"")
+
+
 class _Message(msgspec.Struct, frozen=True):
     usage: ReportedUsage
     model: str | None = None
     id: str | None = None
     stop_reason: str | None = None
     stop_details: StopDetails | None = None
+    #: unread: whatever stands there must not cost us the usage
+    diagnostics: msgspec.Raw = _ABSENT
 
     def summary(self) -> MessageUsage:
         return MessageUsage(
@@ -70,6 +78,7 @@ class _Message(msgspec.Struct, frozen=True):
             message_id=self.id,
             stop_reason=self.stop_reason,
             refusal_category=self.stop_details.category if self.stop_details else None,
+            diagnostics=dump_diagnostics(self.diagnostics),
         )
 
 
@@ -86,6 +95,12 @@ class _Line(msgspec.Struct, frozen=True):
 
 _message_decoder = msgspec.json.Decoder(_Message)
 _line_decoder = msgspec.json.Decoder(_Line)
+
+
+def dump_diagnostics(raw: msgspec.Raw) -> bytes | None:
+    """The field as bytes of its own; None where it is null or not there."""
+    text = bytes(raw)
+    return None if text in {b"", b"null"} else text
 
 
 def usage_of_message(body: bytes) -> MessageUsage:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import msgspec
 
 from farthing.errors import UpstreamError
-from farthing.wire.answers import MessageUsage, StopDetails
+from farthing.wire.answers import MessageUsage, StopDetails, dump_diagnostics
 from farthing.wire.envelope import ErrorEnvelope, parse_error
 from farthing.wire.sse import SseEvent, SseParser
 from farthing.wire.usage import ReportedUsage, Usage
@@ -38,6 +38,7 @@ class _StartedMessage(msgspec.Struct, frozen=True):
     model: str | None = None
     stop_reason: str | None = None
     usage: ReportedUsage | None = None
+    diagnostics: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Start(msgspec.Struct, frozen=True):
@@ -71,6 +72,7 @@ class StreamMeter:
         self.model: str | None = None
         self.stop_reason: str | None = None
         self.refusal_category: str | None = None
+        self.diagnostics: bytes | None = None
         #: the error event of the stream, if one came
         self.error: ErrorEnvelope | None = None
         #: has ``message_stop`` come
@@ -105,6 +107,7 @@ class StreamMeter:
             message_id=self.message_id,
             stop_reason=self.stop_reason,
             refusal_category=self.refusal_category,
+            diagnostics=self.diagnostics,
         )
 
     def feed(self, chunk: bytes) -> None:
@@ -139,6 +142,7 @@ class StreamMeter:
         self.message_id = message.id
         self.model = message.model
         self.stop_reason = message.stop_reason
+        self.diagnostics = dump_diagnostics(message.diagnostics)
         self._report(message.usage)
 
     def _delta(self, data: bytes) -> None:

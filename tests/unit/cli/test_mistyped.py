@@ -47,7 +47,7 @@ TYPED: Final = {
     "report --ledger none.db": "name another place with --ledger",
     "run": "farthing run -- claude",
     "run --cach auto -- claude": "did you mean '--cache'?",
-    "run --cache on -- claude": "one of off, auto",
+    "run --cache on -- claude": "one of engine, auto, off",
     "serve claude": "unexpected argument 'claude'",
     "serve --port 99999": "a port from 0 to 65535",
     "serve --api-key sk-1": "did you mean '--api-key-file'",

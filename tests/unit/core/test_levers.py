@@ -21,7 +21,6 @@ def test_safe_applies_what_is_exact_and_spends_nothing_of_its_own():
         "cache.marks",
         "cache.ttl",
         "cache.fanout",
-        "cache.diagnostics",
     }
 
 
@@ -40,6 +39,10 @@ def test_observe_plans_what_safe_applies():
 
 def test_no_profile_makes_calls_of_our_own_without_being_told():
     assert all("cache.keepalive" not in defaults(profile) for profile in PROFILES)
+
+
+def test_no_profile_lets_an_answer_say_what_the_client_did_not_ask_for():
+    assert all("cache.diagnostics" not in defaults(profile) for profile in PROFILES)
 
 
 def test_what_a_lever_touches_is_one_of_the_known_things():

@@ -48,7 +48,7 @@ def levels(path):
 
 def test_a_sound_ledger_is_sound_in_every_respect(path):
     assert levels(path) == dict.fromkeys(
-        ["file", "schema", "sums", "budgets", "open", "journal"], "ok"
+        ["file", "schema", "sums", "savings", "budgets", "open", "journal"], "ok"
     )
 
 
@@ -60,6 +60,12 @@ def test_a_sound_ledger_is_sound_in_every_respect(path):
         ("DELETE FROM hourly WHERE hour = '2026-11-21T12'", "sums"),
         ("UPDATE budgets SET spent_pico = spent_pico + 1", "budgets"),
         ("DELETE FROM budgets", "budgets"),
+        ("UPDATE hourly_savings SET saved_pico = saved_pico + 1 WHERE lever = ''", "savings"),
+        ("DELETE FROM hourly_savings WHERE lever = 'cache.ttl'", "savings"),
+        ("UPDATE lever_savings SET saved_pico = saved_pico + 1 WHERE place = 0", "savings"),
+        ("UPDATE accountings SET baseline_usd = baseline_usd + 1", "savings"),
+        ("UPDATE accountings SET own_cost_pico = own_cost_pico + 1", "savings"),
+        ("UPDATE lever_savings SET predicted_pico = 1 WHERE place = 0", "savings"),
         ("UPDATE migrations SET sha256 = ''", "schema"),
     ],
 )
@@ -71,8 +77,11 @@ def test_what_no_longer_adds_up_is_a_fault(path, text, name):
 
 def test_a_damaged_file_is_a_fault(path):
     change(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    with closing(sqlite3.connect(path)) as connection:
+        text = "SELECT rootpage FROM sqlite_schema WHERE name = 'hourly'"
+        ((page,),) = connection.execute(text)
     data = bytearray(path.read_bytes())
-    data[-4096:-2048] = b"\xff" * 2048
+    data[4096 * (page - 1) : 4096 * page - 2048] = b"\xff" * 2048
     path.write_bytes(bytes(data))
 
     assert levels(path)["file"] == "fault"
@@ -125,6 +134,12 @@ def test_a_schema_not_brought_up_yet_is_noted(path):
     change(path, "DELETE FROM migrations WHERE number = (SELECT max(number) FROM migrations)")
 
     assert levels(path)["schema"] == "note"
+
+
+def test_savings_that_are_not_kept_yet_are_noted(path):
+    change(path, "DROP TABLE hourly_savings")
+
+    assert levels(path)["savings"] == "note"
 
 
 def test_where_there_is_no_ledger_the_message_says_how_one_comes_to_be(tmp_path):

@@ -33,6 +33,26 @@ def test_a_message_may_leave_out_all_but_its_usage() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (b"null", None),
+        (b'{"cache_miss_reason":null}', b'{"cache_miss_reason":null}'),
+        (b'["of another shape"]', b'["of another shape"]'),
+    ],
+)
+def test_diagnostics_are_kept_unread_and_cost_no_usage(said: bytes, kept: bytes | None) -> None:
+    found = usage_of_message(MESSAGE[:-1] + b',"diagnostics":%b}' % said)
+
+    assert found == SUMMARY.__class__(
+        usage=SUMMARY.usage,
+        model=SUMMARY.model,
+        message_id=SUMMARY.message_id,
+        stop_reason=SUMMARY.stop_reason,
+        diagnostics=kept,
+    )
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",

@@ -198,6 +198,16 @@ def test_a_report_that_cannot_be_read_makes_the_usage_not_final(damaged: bytes) 
     assert not meter.final_usage_seen
 
 
+def test_diagnostics_of_a_stream_are_kept_unread() -> None:
+    said = {"cache_miss_reason": {"type": "tools_changed"}}
+    start = {"id": "msg_1", "usage": {"input_tokens": 1}, "diagnostics": said}
+    found = metered(event("message_start", message=start)).message
+
+    assert found is not None
+    assert found.diagnostics is not None
+    assert json.loads(found.diagnostics) == said
+
+
 def test_a_start_without_usage_names_the_answer() -> None:
     meter = metered(event("message_start", message={"id": "msg_2", "model": "claude-haiku-5-5"}))
 
