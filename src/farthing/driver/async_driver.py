@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, assert_never
 
 from farthing.core.exchange import converse
 from farthing.core.exchange_call import Call
@@ -17,6 +17,7 @@ from farthing.core.exchange_effects import (
     Read,
     Relay,
     Send,
+    Wait,
 )
 from farthing.core.exchange_prepare import Setup
 from farthing.core.exchange_tap import Tap
@@ -63,10 +64,8 @@ async def _run(
                 match effect:
                     case Deliver(part):
                         yield part
-                    case Send(body):
-                        reply = await answer.send(send, body)
-                    case Read(tap, limit):
-                        reply = await answer.read(tap, limit)
+                    case Wait() | Send() | Read():
+                        reply = await _awaited(effect, answer, send, ports)
                     case Relay(tap):
                         async for chunk in answer.relay(tap):
                             yield chunk
@@ -86,6 +85,20 @@ async def _run(
         answer.close()
 
 
+async def _awaited(
+    effect: Wait | Send | Read, answer: _Answering, send: AsyncSender, ports: Ports
+) -> Head | Body | bool:
+    match effect:
+        case Wait(ticket, seconds):
+            return await ports.bells.wait_async(ticket, seconds)
+        case Send(body):
+            return await answer.send(send, body)
+        case Read(tap, limit):
+            return await answer.read(tap, limit)
+        case _:
+            assert_never(effect)
+
+
 class _Answering:
     """The answer of one attempt and how far it was read."""
 
@@ -97,7 +110,8 @@ class _Answering:
         self.is_over = False
 
     async def send(self, send: AsyncSender, body: bytes) -> Head:
-        """Send, and wait for the head."""
+        """Send, and wait for the head; a former answer is done with."""
+        self.close()
         sent_ns = self._clock.monotonic_ns()
         answer = self._answer = await send(body)
         self._chunks = answer.chunks()

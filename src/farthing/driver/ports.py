@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
     ExchangeRow,
     Held,
@@ -51,6 +52,9 @@ class Ledger(Protocol):
         self, scope: str, amount_pico: int, cap_pico: int, *, reservation_id: str, now: datetime
     ) -> Held | Refused:
         """Hold an amount under a cap, atomically: spent + held + asked never exceeds the cap."""
+
+    def reserve(self, reservation: Reservation, *, now: datetime) -> Admitted | Denied:
+        """Hold under several keys, all or none, atomically; asked again it changes nothing."""
 
     def release(self, reservation_id: str) -> None:
         """End a hold that led to nothing; unknown ids are ignored."""

@@ -17,6 +17,7 @@ from farthing.core.exchange_effects import (
     Read,
     Relay,
     Send,
+    Wait,
 )
 from farthing.core.exchange_prepare import Setup
 from farthing.core.exchange_tap import Tap
@@ -63,6 +64,8 @@ def _run(
                 match effect:
                     case Deliver(part):
                         yield part
+                    case Wait(ticket, seconds):
+                        reply = ports.bells.wait(ticket, seconds)
                     case Send(body):
                         reply = answer.send(send, body)
                     case Read(tap, limit):
@@ -95,7 +98,8 @@ class _Answering:
         self.is_over = False
 
     def send(self, send: Sender, body: bytes) -> Head:
-        """Send, and wait for the head."""
+        """Send, and wait for the head; a former answer is done with."""
+        self.close()
         sent_ns = self._clock.monotonic_ns()
         answer = self._answer = send(body)
         self._chunks = answer.chunks()
