@@ -83,7 +83,18 @@ def relay_only(url: str, folder: Path) -> Iterator[Target]:
 def farthing(url: str, folder: Path) -> Iterator[Target]:
     """`farthing serve`: ledger on, levers off, and no log line per exchange."""
     port = free_port()
-    command = [sys.executable, "-c", MAIN, "serve", "--port", str(port), "--upstream", url]
+    command = [
+        sys.executable,
+        "-c",
+        MAIN,
+        "serve",
+        "--port",
+        str(port),
+        "--upstream",
+        url,
+        "--cache",
+        "off",
+    ]
     command += ["--ledger", str(folder / f"ledger-{port}.db"), "--log-level", "warning"]
     environment = {**os.environ, "NO_PROXY": "127.0.0.1", "HOME": str(folder)}
     with (

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from farthing.core.batches import KnownBatch
-from farthing.core.records import Attribution, Opened, Settlement
+from farthing.core.records import Accounting, Attribution, LeverSaving, Opened, Settlement
 from farthing.pricing import Cost
 from farthing.pricing.cards import RateCardId
 from farthing.wire.usage import Iteration, Usage
@@ -31,6 +31,18 @@ USAGE = Usage(
     iterations=(Iteration(type="compaction", model="claude-haiku-5-5", usage=Usage(output=7)),),
 )
 COST = Cost(uncached=1, cache_write_5m=2, cache_write_1h=3, cache_read=4, output=5, server_tools=6)
+#: of an exchange that cost ``COST``
+ACCOUNTING = Accounting(
+    baseline_pico=30,
+    savings=(
+        LeverSaving(lever="cache.marks", saved_pico=11, predicted_pico=12),
+        LeverSaving(lever="cache.ttl", saved_pico=-2),
+    ),
+    own_cost_pico=3,
+    foreseen=Usage(uncached=12, cache_write_5m=18, cache_write_1h=30, cache_read=40),
+    miss_cause="expired",
+    workload="review",
+)
 
 
 def attribution(**given: Any) -> Attribution:
@@ -101,6 +113,8 @@ def settled(exchange_id: str = "x1", **given: Any) -> Settlement:
         "total_us": 3_000_000,
         "plan": ("+cache.auto",),
         "notes": ("attribution.default",),
+        # of another cost or baseline it would not add up
+        "accounting": None if {"cost", "baseline_pico", "usage"} & given.keys() else ACCOUNTING,
     }
     return Settlement(**values | given)
 

@@ -14,7 +14,19 @@ from farthing.config import (
     parse_flags,
     resolve,
 )
-from farthing.config.kinds import COUNT, PORT, SECONDS, SIZE, SWITCH, TEXT, URL, USD, Kind, choice
+from farthing.config.kinds import (
+    COUNT,
+    PORT,
+    SECONDS,
+    SHARE,
+    SIZE,
+    SWITCH,
+    TEXT,
+    URL,
+    USD,
+    Kind,
+    choice,
+)
 from farthing.errors import ConfigError
 
 TOML = b"""
@@ -86,7 +98,7 @@ def test_a_file_that_is_no_toml_says_where(raw: bytes):
         (b"gateway.port = 70000", "gateway.port is 70000; it takes a port"),
         (b"gateway.port = true", "gateway.port is True"),
         (b"budget.task_usd = 2.5", "budget.task_usd is 2.5; it takes dollars as text"),
-        (b'levers.cache = "on"', "levers.cache is 'on'; it takes one of off, auto"),
+        (b'levers.cache = "on"', "levers.cache is 'on'; it takes one of engine, auto, off"),
         (b"ledger.path = []", r"ledger.path is \[\]"),
         (b'upstream.url = "api.anthropic.com"', "upstream.url"),
     ],
@@ -143,6 +155,10 @@ def test_every_default_is_a_value_of_its_kind(row):
         (COUNT, "-1", None),
         (SECONDS, "2.5", 2.5),
         (SECONDS, "nan", None),
+        (SHARE, "0.05", 0.05),
+        (SHARE, "1", 1.0),
+        (SHARE, "1.01", None),
+        (SHARE, "5 %", None),
         (SIZE, "32 MB", 32 * 1024**2),
         (SIZE, "1gb", 1024**3),
         (SIZE, "7", 7),

@@ -59,7 +59,7 @@ def why_not_polled(register: BatchRegister, *, has_key: bool, poll_seconds: floa
     return f"{count} {are} not polled, because {why}: booked when a client reads the results"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class BatchPoller:
     """The job; run it beside the server."""
 

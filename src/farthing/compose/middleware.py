@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from farthing.compose.engine import exchange_setup
+from farthing.compose.own_levers import OwnLevers
 from farthing.compose.place import install_key, ledger_path
 from farthing.compose.reading import read_settings
 from farthing.compose.shared_ledgers import open_shared, release_shared
@@ -67,7 +67,7 @@ class Farthing(Middleware):
 
     ``ledger`` is a file or a ledger object; without it the one of the settings is used, or the next
     free one beside it where another process has that. ``cache`` and ``task_usd`` are the settings
-    ``levers.cache`` and ``budget.task_usd``.
+    ``levers.cache`` (``"off"``: no levers, calls leave as they are) and ``budget.task_usd``.
 
     >>> import anthropic
     >>> from farthing.ledger import MemoryLedger
@@ -91,7 +91,7 @@ class Farthing(Middleware):
         self,
         *,
         ledger: str | os.PathLike[str] | MemoryLedger | SqliteLedger | None = None,
-        cache: Literal["off", "auto"] | None = None,
+        cache: Literal["engine", "auto", "off"] | None = None,
         task_usd: Decimal | float | str | None = None,
     ) -> None:
         _check_sdk()
@@ -172,21 +172,24 @@ class _Engine:
             )
         self._book = TaskLedger(ledger)
         self.ledger = ledger
-        self.doors = _doors(settings, self._book, ledger, key)
+        lock = threading.Lock()  # guards the setup
+        self._levers = OwnLevers(settings, ledger, key=key, prices=catalog(), lock=lock)
+        self.doors = _doors(settings, self._book, self._levers, lock)
 
     def close(self) -> None:
-        """Let go of the ledger, if it is ours."""
+        """Save what was learned; let go of the ledger, if it is ours."""
+        self._levers.close()
         self._book.leave()
         if self._shared is not None:
             release_shared(self._shared)
 
 
-def _doors(settings: Settings, book: TaskLedger, store: _Ledger, key: bytes) -> Exchanges:
-    clock = SystemClock()
-    setup = exchange_setup(settings, install_key=key, prices=catalog())
-    ports = Ports(ledger=book, clock=clock, decoding=decoder_for, note=_note)
-    lock = threading.Lock()  # guards the setup
-    register = BatchRegister(setup.batches, store, clock, note=_note)
+def _doors(
+    settings: Settings, book: TaskLedger, levers: OwnLevers, lock: threading.Lock
+) -> Exchanges:
+    clock, setup = SystemClock(), levers.setup
+    ports = Ports(ledger=book, clock=clock, decoding=decoder_for, note=_note, pins=levers.pins)
+    register = BatchRegister(setup.batches, levers.ledger, clock, note=_note)
     register.load()
     doors: Exchanges = import_module(_DOORS).Exchanges(
         driver=Driver(setup, ports, lock=lock),
@@ -206,11 +209,11 @@ def _note(code: str, exchange_id: str) -> None:
 
 
 def _settings(
-    cache: Literal["off", "auto"] | None, task_usd: Decimal | float | str | None
+    cache: Literal["engine", "auto", "off"] | None, task_usd: Decimal | float | str | None
 ) -> Settings:
     settings = read_settings().settings
-    if cache not in {None, "off", "auto"}:
-        raise ConfigError(f"cache={cache!r}: give 'auto' or 'off'")
+    if cache not in {None, "engine", "auto", "off"}:
+        raise ConfigError(f"cache={cache!r}: give 'engine', 'auto' or 'off'")
     if cache is not None:
         settings = replace(settings, cache=cache)
     if task_usd is not None:

@@ -9,16 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from farthing.compose.engine import exchange_setup
+from farthing.compose.access import Access, open_access
+from farthing.compose.alerting import AlertService, open_alerts
+from farthing.compose.decisions import Decisions, open_decisions
+from farthing.compose.levers import load_policy
+from farthing.compose.own_levers import OwnLevers
 from farthing.compose.place import install_key, ledger_path
 from farthing.compose.telemetry import open_telemetry
 from farthing.config import Settings
 from farthing.core.exchange_prepare import Setup
+from farthing.driver.pins import PinStore
 from farthing.driver.ports import Ledger
 from farthing.driver.system import SystemClock
 from farthing.errors import ConfigError
 from farthing.gateway.credentials import Credentials
 from farthing.gateway.metrics import Metrics
+from farthing.gateway.metrics_savings import SavingMetrics
 from farthing.gateway.record_files import RecordFiles
 from farthing.gateway.recording import Recorder
 from farthing.ledger import SqliteLedger
@@ -30,7 +36,6 @@ from farthing.version import VERSION
 __all__ = ["Parts", "open_parts"]
 
 _KEY_BYTES: Final = 32
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +47,17 @@ class Parts:
     metrics: Metrics
     exchange_setup: Setup
     credentials: Credentials
+    access: Access
     upstream: UpstreamSettings
     recorder: Recorder | None
-    #: where exchanges are recorded: the ledger itself, or one that telemetry listens to
+    #: where exchanges are recorded: the ledger itself, or one that others listen to
     records: Ledger
+    #: None: nobody is to be told
+    alerts: AlertService | None
+    #: the journal of what is decided
+    decisions: Decisions
+    #: None: no lever exists
+    pins: PinStore | None
 
 
 @contextmanager
@@ -54,20 +66,33 @@ def open_parts(settings: Settings, prices: Catalog) -> Iterator[Parts]:
     credentials = Credentials(_own_key(settings))
     upstream = _upstream_settings(settings)
     check_upstream(upstream)
-    with _open_ledger(settings) as ledger, open_telemetry(settings, ledger) as records:
+    with (
+        _open_ledger(settings) as ledger,
+        open_access(settings, has_own_key=bool(credentials.own)) as access,
+        open_telemetry(settings, ledger) as told,
+        open_decisions(ledger.path) as decisions,
+        open_alerts(settings, ledger, told, decisions) as (alerts, records),
+    ):
+        decisions.policy_in_force(load_policy(settings))
         recorder = _recorder(settings)
+        levers = OwnLevers(settings, ledger, key=install_key(ledger.path), prices=prices)
         try:
             yield Parts(
                 settings=settings,
                 ledger=ledger,
-                metrics=Metrics(),
-                exchange_setup=_exchange_setup(settings, prices),
+                metrics=Metrics(SavingMetrics(prices)),
+                exchange_setup=levers.setup,
                 credentials=credentials,
+                access=access,
                 upstream=upstream,
                 recorder=recorder,
                 records=records,
+                alerts=alerts,
+                decisions=decisions,
+                pins=levers.pins,
             )
         finally:
+            levers.close()
             if recorder is not None:
                 recorder.close()
 
@@ -91,10 +116,6 @@ def _upstream_settings(settings: Settings) -> UpstreamSettings:
     )
 
 
-def _exchange_setup(settings: Settings, prices: Catalog) -> Setup:
-    return exchange_setup(settings, install_key=install_key(ledger_path(settings)), prices=prices)
-
-
 def _recorder(settings: Settings) -> Recorder | None:
     if settings.record is None:
         return None
@@ -110,7 +131,7 @@ def _recorder(settings: Settings) -> Recorder | None:
 
 
 def _own_key(settings: Settings) -> str | None:
-    """The gateway's own key; whoever reaches the port spends it."""
+    """The gateway's own key; whoever the gate lets in spends it."""
     key = settings.api_key
     if settings.api_key_file is not None:
         try:
@@ -118,9 +139,4 @@ def _own_key(settings: Settings) -> str | None:
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise ConfigError(f"cannot read the key in {settings.api_key_file!r}: {why}") from error
-    if key is not None and settings.host not in _LOOPBACK:
-        raise ConfigError(
-            f"a key of the gateway's own and the address {settings.host!r} would let anybody on "
-            "the network spend it; bind to 127.0.0.1, or let clients send their own keys"
-        )
     return key

@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from farthing.compose.access import watch_keys
 from farthing.compose.batch_polling import BatchPoller, why_not_polled
+from farthing.compose.budgets import budget_pages, watch_budgets
+from farthing.compose.keepalive import pinger_for
 from farthing.compose.parts import Parts, open_parts
 from farthing.config import Settings
 from farthing.driver import AsyncDriver, Ports
@@ -33,7 +36,7 @@ from farthing.gateway.door import ExchangeDoor
 from farthing.gateway.listening import Listener
 from farthing.gateway.metrics import Metrics
 from farthing.gateway.observing import ObservedLedger
-from farthing.gateway.pages import OwnPages
+from farthing.gateway.pages import ApiPages, OwnPages
 from farthing.gateway.routes import Routes
 from farthing.gateway.server import Server, listen
 from farthing.ledger import SqliteLedger
@@ -46,6 +49,8 @@ _logger = logging.getLogger(__name__)
 
 _START_SECONDS: Final = 10.0
 _RETENTION_PAUSE_SECONDS: Final = 6 * 3600
+#: a conversation that nobody went on with for so long is not gone on with
+_PIN_DAYS: Final = 365
 
 #: The ledger's writer shares the interpreter with the event loop. At the default of 5 ms each time
 #: it runs, a call on the loop would wait that long for its turn.
@@ -119,7 +124,13 @@ class _Made:
         self._clock = SystemClock()
         self._ids = TimeOrderedIds()
         self._ledger = ObservedLedger(parts.records, parts.metrics)
-        ports = Ports(ledger=self._ledger, clock=self._clock, decoding=decoder_for, note=self._note)
+        ports = Ports(
+            ledger=self._ledger,
+            clock=self._clock,
+            decoding=decoder_for,
+            note=self._note,
+            pins=parts.pins,
+        )
         self._driver = AsyncDriver(parts.exchange_setup, ports)
         book = parts.exchange_setup.batches
         self._register = BatchRegister(book, parts.ledger, self._clock, note=self._note)
@@ -130,7 +141,11 @@ class _Made:
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """What runs while the server does."""
         settings, credentials = self._parts.settings, self._parts.credentials.own
-        found = [_keep_retention(self._parts)]
+        found = [_keep_retention(self._parts), watch_keys(self._parts.access.keys)]
+        found.append(self._parts.decisions.run())
+        found.append(watch_budgets(self._parts.ledger.path, self._parts.exchange_setup.board))
+        if self._parts.alerts is not None:
+            found.append(self._parts.alerts.run())
         if credentials and settings.batch_poll_seconds:
             poller = BatchPoller(
                 polling=BatchPolling(first_seconds=settings.batch_poll_seconds),
@@ -144,12 +159,27 @@ class _Made:
             found.append(poller.run())
         else:
             self._register.created_one = self._warn
+        pinger = pinger_for(
+            self._parts.exchange_setup,
+            driver=self._driver,
+            upstream=self._upstream,
+            credentials=credentials,
+            clock=self._clock,
+            ids=self._ids,
+        )
+        if pinger is not None:
+            found.append(pinger.run())
         return found
 
     def _doors(self) -> Doors:
         settings, metrics = self._parts.settings, self._parts.metrics
         return Doors(
             own_pages=OwnPages(
+                gate=self._parts.access.gate,
+                api=ApiPages(
+                    keys=self._parts.access.pages,
+                    budgets=budget_pages(self._parts.ledger.path, self._parts.exchange_setup.board),
+                ),
                 ledger=self._ledger,
                 metrics=metrics if settings.metrics else None,
                 problem=lambda: _problem(self._parts.ledger, self.server),
@@ -157,6 +187,7 @@ class _Made:
             ),
             exchanges=self._exchanges(),
             routes=Routes(body_bytes=settings.body_limit, batch_bytes=settings.batch_limit),
+            gate=self._parts.access.gate,
             metrics=metrics,
             clock=self._clock,
             ids=self._ids,
@@ -199,10 +230,14 @@ class _Made:
 async def _keep_retention(parts: Parts) -> None:
     """Delete what is older than the operator wants to keep, now and every few hours."""
     days = parts.settings.retention_days
-    while days:
-        oldest = SystemClock().now() - timedelta(days=days)
+    while True:
+        now = SystemClock().now()
         try:
-            await asyncio.to_thread(parts.ledger.delete_before, oldest)
+            if days:
+                await asyncio.to_thread(parts.ledger.delete_before, now - timedelta(days=days))
+            if parts.pins is not None:
+                unused_since = now - timedelta(days=days or _PIN_DAYS)
+                await asyncio.to_thread(parts.pins.expire, unused_since)
         except FarthingError as error:
             _logger.warning(
                 "old rows were not deleted: %s", error, extra={"action": "ledger.not_deleted"}

@@ -71,10 +71,17 @@ class _Session:
 
 
 def attribute(
-    headers: Mapping[str, str], request: Request | None, *, install_key: bytes
+    headers: Mapping[str, str],
+    request: Request | None,
+    *,
+    install_key: bytes,
+    key_name: str | None = None,
 ) -> Attribution:
-    """The attribution of one call; ``request`` is None where the body is no Messages request."""
-    scope = key_scope(headers, install_key)
+    """The attribution of one call; ``request`` is None where the body is no Messages request.
+
+    ``key_name``: the virtual key that it came with, which is then its scope.
+    """
+    scope = key_name or key_scope(headers, install_key)
     session = _claude_code_session(headers)
     if task := _name(headers, "x-farthing-task"):
         parent = _name(headers, "x-farthing-parent")

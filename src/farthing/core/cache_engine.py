@@ -55,11 +55,13 @@ from farthing.core.cache_marks import (
     with_lifetimes,
 )
 from farthing.core.cache_values import CacheAsk, CacheCase, CacheChoice, CachePin, ChosenMark
+from farthing.core.keepalive import pings_that_pay
 from farthing.core.prefix import PrefixView, Ttl
 from farthing.core.prefix_tree import PrefixTree
 from farthing.core.second_sightings import SecondSightings
 from farthing.core.ttl_experts import Multipliers, Step
 from farthing.core.ttl_tables import Advice, TtlTables
+from farthing.pricing import Rates
 from farthing.wire.usage import Usage
 
 __all__ = ["CacheEngine"]
@@ -150,6 +152,10 @@ class CacheEngine:
             held = usage.cache_read >= _HELD_RATIO * lineage.trial_tokens
             self._advice.record_upgrade(held=held)
             lineage.trial_tokens = 0
+
+    def pings(self, kind: str, rates: Rates) -> int:
+        """How many keep-alive pings per pause pay in this class."""
+        return pings_that_pay(self._advice.known(kind), Multipliers.of(rates))
 
     def _case(self, ask: CacheAsk, lineage: Lineage | None, at: float) -> CacheCase:
         path = self._tree.visit(ask.view, at)

@@ -28,7 +28,19 @@ from farthing.wire import json
 from farthing.wire.edits import SetTopLevel
 from farthing.wire.request import Request
 
-__all__ = ["REASONS", "Referee", "ask", "is_sampled", "read_reason"]
+__all__ = [
+    "AGREED_NOTE",
+    "DISAGREED_NOTE",
+    "REASONS",
+    "Referee",
+    "ask",
+    "is_sampled",
+    "read_reason",
+]
+
+#: notes with a call: the provider and we named the same reason, or ours and theirs, as ``a:b``
+AGREED_NOTE: Final = "diagnostics.agreed"
+DISAGREED_NOTE: Final = "diagnostics.disagreed."
 
 #: what the provider calls it, and which of our causes say the same. Other prompt parameters make
 #: it answer ``unavailable``, except the speed, which it counts with the model.

@@ -33,6 +33,7 @@ __all__ = [
     "Tally",
     "tally_block",
     "tally_blocks",
+    "tally_hidden",
     "tally_request",
 ]
 
@@ -146,7 +147,7 @@ def tally_blocks(blocks: Sequence[Block], traits: ModelTraits, memo: BlockMemo) 
 
 def tally_request(request: Request, traits: ModelTraits, memo: BlockMemo) -> Tally:
     """What a whole request weighs, with the hidden tokens that tools bring along."""
-    return tally_blocks(request.blocks, traits, memo) + _hidden(request, traits)
+    return tally_blocks(request.blocks, traits, memo) + tally_hidden(request, traits)
 
 
 def _last_question(blocks: Sequence[Block]) -> int:
@@ -158,7 +159,7 @@ def _last_question(blocks: Sequence[Block]) -> int:
     return 0
 
 
-def _hidden(request: Request, traits: ModelTraits) -> Tally:
+def tally_hidden(request: Request, traits: ModelTraits) -> Tally:
     """The provider's own prompt for tools: one size for auto and none, another for any and tool."""
     loose, forced = traits.tool_prompt_tokens
     choice = request.field("tool_choice") or b""

@@ -7,8 +7,8 @@ wrong back in at the place that asked: ``UpstreamError`` and ``LedgerError`` as 
 ``Interrupted`` when the driver itself is stopped (the client left, the process ends). The order is
 always::
 
-    Reserve?  Open  Send  ( Read  Settle  Deliver       a plain answer: its headers say its cost
-                          | Deliver  Relay…  Settle )   a stream: the first byte waits for nobody
+    Reserve?  Open  Wait?  Send  ( Read  Settle  Deliver     a plain answer: headers say its cost
+                                 | Deliver  Relay…  Settle ) a stream: its first byte never waits
 
 An exchange settles once. ``Settle`` may be *asked for* again after an interruption in its middle,
 because a ledger counts the same settlement once. What was seen decides how (``exchange_settle``).
@@ -27,6 +27,7 @@ from collections.abc import Generator
 from typing import Any, Final
 
 from farthing.core.exchange_batch import book_results
+from farthing.core.exchange_budget import admit, fitted
 from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import (
     Body,
@@ -42,11 +43,13 @@ from farthing.core.exchange_effects import (
     Send,
     ask,
 )
+from farthing.core.exchange_levers import Levers
 from farthing.core.exchange_parts import ExchangeParts, Steps
-from farthing.core.exchange_prepare import Setup, prepare
+from farthing.core.exchange_prepare import Setup, bounded, prepare
 from farthing.core.exchange_settle import Verdict, cut, failed, free
-from farthing.core.exchange_tap import BatchLines
+from farthing.core.exchange_tap import BatchLines, Tap
 from farthing.core.hold import describe_refusal
+from farthing.core.keepalive_steps import cancel_pings
 from farthing.core.records import Refused
 from farthing.errors import BudgetExceeded, LedgerError, UpstreamError
 from farthing.wire.envelope import is_retryable, parse_error, type_of
@@ -55,6 +58,8 @@ from farthing.wire.meter import StreamMeter
 __all__ = ["converse"]
 
 _EVENT_STREAM: Final = "text/event-stream"
+#: how a refusal of a mark names it
+_MARK: Final = b"cache_control"
 
 
 def converse(call: Call, setup: Setup) -> Conversation:
@@ -67,15 +72,24 @@ def converse(call: Call, setup: Setup) -> Conversation:
         raise
 
 
+def _is_stream(head: Head) -> bool:
+    return (head.header(b"content-type") or "").startswith(_EVENT_STREAM)
+
+
 class _Exchange(ExchangeParts):
     """The steps of one exchange, from the budget to the last byte."""
 
     def steps(self) -> Steps:
         """From the budget to the last byte."""
+        cancel_pings(self._progress, self._setup)
+        if self._prepared.levers is not None:
+            yield from self._decide(self._prepared.levers)
         if (yield from self._is_refused()):
             return
         yield from self._open()
         head = yield from self._send()
+        if head is not None and head.status == 400 and self._prepared.levers is not None:
+            head = yield from self._without_marks(head, self._prepared.levers)
         if head is None:
             return
         endpoint, batch_id = self._prepared.route.endpoint, self._prepared.route.batch_id
@@ -84,7 +98,7 @@ class _Exchange(ExchangeParts):
             yield from self._error_answer(head)
         elif batch_id is not None:
             yield from self._batch_results(head, batch_id)
-        elif is_message and (head.header(b"content-type") or "").startswith(_EVENT_STREAM):
+        elif is_message and _is_stream(head):
             yield from self._stream(head)
         elif is_message:
             yield from self._message(head)
@@ -94,6 +108,7 @@ class _Exchange(ExchangeParts):
     def give_up(self) -> Steps:
         """End an exchange that was interrupted, by ``Prompt`` effects alone."""
         progress = self._progress
+        yield from progress.passage.left()
         if progress.is_settled:
             return
         if progress.is_open or self._is_opening:
@@ -104,7 +119,7 @@ class _Exchange(ExchangeParts):
             error_type = said.type if said else None
             verdict = cut(progress, prices=self._setup.prices, now=now.at, error_type=error_type)
             yield from self._settle(verdict)
-        elif self._prepared.cap_pico is not None:
+        elif self._prepared.cap_pico is not None or self._prepared.budget_keys:
             yield from self._release()
 
     # -- before sending ---------------------------------------------------------------------------
@@ -114,6 +129,9 @@ class _Exchange(ExchangeParts):
         prepared = self._prepared
         if prepared.budget_problem is not None:
             return (yield from self._unheld("budget.unreadable", prepared.budget_problem))
+        if self._setup.board.budgets and prepared.route.endpoint == "messages":
+            refusal = yield from admit(self._progress.call, self._progress, self._setup)
+            return refusal is not None and (yield from self._refuse(refusal.code, refusal.message))
         if prepared.cap_pico is None:
             return False
         if prepared.worst is None:
@@ -151,16 +169,61 @@ class _Exchange(ExchangeParts):
 
     def _send(self) -> Generator[Effect[Any], Any, Head | None]:
         progress = self._progress
+        passage = progress.passage
+        yield from passage.wait(self._prepared.plan.fanout)
+        levers = self._prepared.levers
+        if levers is not None:
+            now: Moment = yield Now()
+            levers.began(now, has_waited=passage.has_gained)
         progress.is_sent = True  # from here on it may have been, whatever interrupts us
         try:
             progress.head = yield Send(self._prepared.plan.body)
         except UpstreamError as error:
+            yield from passage.left()
             progress.is_sent = error.was_sent
             yield from self._failed(error)
             if not error.was_sent:
                 yield from self._may_be_retried()
             return None
+        if levers is not None and progress.head.status < 300:
+            levers.first_byte(progress.head.at_ns)
+        if progress.head.status >= 300:
+            yield from passage.left()
+        elif not _is_stream(progress.head):
+            yield from passage.began()
         return progress.head
+
+    def _decide(self, levers: Levers) -> Steps:
+        """What the levers make of the request; the bound of what it costs follows."""
+        prepared, setup, call = self._prepared, self._setup, self._progress.call
+        plan = yield from levers.decide()
+        if plan is None:
+            return
+        prepared.plan = plan
+        if levers.writes_for_an_hour and prepared.worst is not None:
+            prepared.worst = bounded(
+                call, levers.state.reading.request, setup, prepared.notes, for_an_hour=True
+            )
+
+    def _without_marks(
+        self, head: Head, levers: Levers
+    ) -> Generator[Effect[Any], Any, Head | None]:
+        """Did the API refuse a mark of ours? Then the request is sent again without ours, once."""
+        tap = yield from self._tap(head, None)
+        try:
+            body: Body = yield Read(tap, self._setup.answer_limit_bytes)
+        except UpstreamError as error:
+            yield from self._failed(error)
+            return None
+        sent = self._prepared.plan.body
+        plan = levers.unmarked(sent) if _MARK in tap.decoded(body.raw) else None
+        plan = None if plan is None else fitted(self._prepared, plan)
+        if plan is None or not body.is_whole:
+            yield from self._refused_by_api(head, tap, body)
+            return None
+        self._prepared.plan = plan
+        yield from self._counted("levers.refused")
+        return (yield from self._send())
 
     # -- the answer -------------------------------------------------------------------------------
 
@@ -171,6 +234,9 @@ class _Exchange(ExchangeParts):
         except UpstreamError as error:
             yield from self._failed(error)
             return
+        yield from self._refused_by_api(head, tap, body)
+
+    def _refused_by_api(self, head: Head, tap: Tap, body: Body) -> Steps:
         envelope = parse_error(tap.decoded(body.raw))
         yield from self._settle(failed(envelope.type if envelope else type_of(head.status)))
         verdict = head.header(b"x-should-retry")
@@ -202,8 +268,9 @@ class _Exchange(ExchangeParts):
         tap = yield from self._tap(head, meter)
         yield from self._deliver(head, None)
         try:
-            yield Relay(tap)
+            yield from self._relay(tap)
         except UpstreamError:
+            yield from self._progress.passage.left()
             yield from self._settle_cut("answer.cut")
             raise
         error_type = meter.error.type if meter.error else None
@@ -213,6 +280,16 @@ class _Exchange(ExchangeParts):
             yield from self._settle_cut("answer.unreadable", error_type)
         else:
             yield from self._settle_cut("answer.incomplete", error_type)
+
+    def _relay(self, tap: Tap) -> Steps:
+        """All chunks; behind the first, who waits for it is let go."""
+        passage = self._progress.passage
+        tap.is_awaited = passage.is_followed
+        is_over: bool = yield Relay(tap)
+        tap.is_awaited = False
+        yield from passage.began()
+        if not is_over:
+            yield Relay(tap)
 
     def _pass_on(self, head: Head) -> Steps:
         """An answer that says nothing about money."""

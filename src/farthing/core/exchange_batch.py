@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable
 from typing import Any
 
 from farthing.core.batches import KnownBatch
+from farthing.core.exchange_budget import batch_keys
 from farthing.core.exchange_call import Moment
 from farthing.core.exchange_effects import Effect, Note, Now, Open, Settle, ask
 from farthing.core.exchange_prepare import Setup
@@ -41,7 +42,7 @@ def book_results(
         now = now or (yield from ask(Now()))
         exchange_id = item_id(batch_id, result.custom_id)
         try:
-            yield from ask(Open(_opened(exchange_id, progress, setup, known)))
+            yield from ask(Open(_opened(exchange_id, result, progress, setup, known)))
             yield from ask(Settle(_settled(exchange_id, result, setup, now)))
         except LedgerError:
             yield from ask(Note("ledger.batch_item_failed", exchange_id))
@@ -49,7 +50,13 @@ def book_results(
     return unbooked
 
 
-def _opened(exchange_id: str, progress: Progress, setup: Setup, known: KnownBatch | None) -> Opened:
+def _opened(
+    exchange_id: str,
+    result: BatchResult,
+    progress: Progress,
+    setup: Setup,
+    known: KnownBatch | None,
+) -> Opened:
     prepared = progress.prepared
     attribution = known.attribution if known else prepared.attribution
     scope = known.scope if known else None
@@ -65,6 +72,7 @@ def _opened(exchange_id: str, progress: Progress, setup: Setup, known: KnownBatc
         body_digest=prepared.body_digest,
         engine_version=setup.engine_version,
         scope=scope,
+        budget_keys=batch_keys(result, attribution, setup, progress.call.received.at),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from farthing.core.records import Endpoint
+from farthing.core.records import Attribution, Endpoint
 
 __all__ = ["Call", "Moment", "Route", "route_of"]
 
@@ -35,6 +35,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     received: Moment
     #: empty where the door streams a body that it does not hold
     body: bytes = b""
+    #: the name of the virtual key it came with, which is then its scope; None: without one
+    key_name: str | None = None
+    #: the only levers that this key may have; None: what the policy says
+    levers: frozenset[str] | None = None
+    #: whose prefix a call of our own keeps alive; None: it is a client's
+    ping_for: Attribution | None = None
 
     def __repr__(self) -> str:
         return f"<Call {self.exchange_id} {self.method} {len(self.body)} bytes>"

@@ -2,7 +2,7 @@
 
 ``held = yield from ask(Reserve(...))`` is typed by ``Reserve(Effect[Held | Refused])``. The effects
 that a driver performs without waiting (``Prompt``) are those that an interrupted exchange may still
-ask for; ``Send``, ``Read``, ``Relay`` and ``Deliver`` it may not.
+ask for; ``Wait``, ``Send``, ``Read``, ``Relay`` and ``Deliver`` it may not.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.exchange_call import Moment
 from farthing.core.exchange_tap import Decoder, Tap
+from farthing.core.fanout import Ticket
+from farthing.core.pins import LineagePin
 from farthing.core.records import Held, Opened, Refused, Settlement
 
 __all__ = [
@@ -25,16 +28,21 @@ __all__ = [
     "Effect",
     "Head",
     "Interrupted",
+    "Keep",
     "Note",
     "Now",
     "Open",
     "Prompt",
     "Read",
+    "Recall",
     "Relay",
     "Release",
     "Reserve",
+    "ReserveAll",
     "Send",
     "Settle",
+    "Wait",
+    "Wake",
     "ask",
 ]
 
@@ -98,6 +106,12 @@ class Reserve(Effect[Held | Refused], frozen=True):
     reservation_id: str
 
 
+class ReserveAll(Effect[Admitted | Denied], frozen=True):
+    """Hold in every budget that applies, or in none."""
+
+    reservation: Reservation
+
+
 class Release(Effect[None], frozen=True):
     """End a hold that led to nothing."""
 
@@ -129,10 +143,37 @@ class DecoderFor(Effect[Decoder | None], frozen=True):
     encoding: str
 
 
-Prompt = Now | Reserve | Release | Open | Settle | Note | DecoderFor
+class Recall(Effect[LineagePin | None], frozen=True):
+    """What was chosen for a lineage, if anything is on record."""
+
+    lineage_id: str
+
+
+class Keep(Effect[LineagePin], frozen=True):
+    """Record what was chosen; what is on record afterwards, ours or another replica's."""
+
+    pin: LineagePin
+
+
+class Wake(Effect[None], frozen=True):
+    """Call exchanges that wait: their tickets have changed."""
+
+    tickets: tuple[Ticket, ...]
+
+
+Prompt = (
+    Now | Reserve | ReserveAll | Release | Open | Settle | Note | DecoderFor | Recall | Keep | Wake
+)
 
 
 # -- performed by waiting -------------------------------------------------------------------------
+
+
+class Wait(Effect[bool], frozen=True):
+    """Sleep until called, at most so long; False where this driver cannot sleep."""
+
+    ticket: Ticket
+    seconds: float
 
 
 class Send(Effect[Head], frozen=True):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Final
 
+from farthing.core.engine_values import EngineAnswer
+from farthing.core.exchange_budget import learn
 from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import (
     ClientHead,
@@ -26,8 +28,10 @@ from farthing.core.exchange_effects import (
 from farthing.core.exchange_prepare import Prepared, Setup
 from farthing.core.exchange_settle import Progress, Verdict, cut, of_message, settlement
 from farthing.core.exchange_tap import BatchLines, Tap
+from farthing.core.fanout_steps import Passage
 from farthing.core.joining import Failure
-from farthing.core.records import Settlement
+from farthing.core.keepalive_steps import own_accounting, plan_pings
+from farthing.core.records import Accounting, Settlement
 from farthing.errors import FarthingError, LedgerError, UpstreamError
 from farthing.pricing.money import dump_usd
 from farthing.wire.answers import usage_of_message
@@ -49,7 +53,7 @@ class ExchangeParts:
     def __init__(self, call: Call, setup: Setup, prepared: Prepared) -> None:
         self._setup = setup
         self._prepared = prepared
-        self._progress = Progress(call=call, prepared=prepared)
+        self._progress = Progress(call=call, prepared=prepared, passage=Passage(setup.fanout))
         self._is_opening = False
 
     def _open(self) -> Steps:
@@ -108,7 +112,7 @@ class ExchangeParts:
         if not progress.is_open:
             yield from self._open()
         now: Moment = yield Now()
-        record = settlement(progress, verdict, now)
+        record = settlement(progress, verdict, now, self._accounted(verdict))
         if progress.is_open:
             try:
                 yield Settle(record)
@@ -117,10 +121,30 @@ class ExchangeParts:
         elif progress.hold_pico is not None:
             yield from self._release()  # no row will ever end this hold
         progress.is_settled = True
+        plan_pings(progress, verdict, self._setup)
+        if self._setup.board.budgets:
+            learn(self._prepared, verdict, self._setup)
         for code in record.notes:
             if code.startswith("fail_open."):
                 yield from self._counted(code)
         return record
+
+    def _accounted(self, verdict: Verdict) -> Accounting | None:
+        """The engine's account of this exchange."""
+        levers, head = self._prepared.levers, self._progress.head
+        if levers is None:
+            return own_accounting(self._progress.call, verdict)
+        model = verdict.model or self._prepared.model
+        day = self._progress.call.received.at
+        answer = EngineAnswer(
+            usage=verdict.usage,
+            cost=verdict.cost,
+            card=self._setup.prices.find(model, on=day) if model and verdict.cost else None,
+            stop_reason=verdict.stop_reason,
+            message_id=verdict.message_id,
+            diagnostics=verdict.diagnostics,
+        )
+        return levers.ended(answer, None if head is None else head.at_ns)
 
     def _release(self) -> Steps:
         try:

@@ -12,12 +12,18 @@ from typing import Final, Literal
 
 from farthing.core.attribution import attribute, key_scope, keyed_digest
 from farthing.core.batches import BatchBook
+from farthing.core.budgets_board import BudgetBoard
+from farthing.core.engine import Engine
+from farthing.core.engine_values import Reading
 from farthing.core.estimate import BlockMemo
 from farthing.core.exchange_call import Call, Route, route_of
 from farthing.core.exchange_guard import guarded
-from farthing.core.exchange_plan import Plan, Planner, plan_nothing
+from farthing.core.exchange_levers import Levers, caller_of
+from farthing.core.exchange_plan import Plan
+from farthing.core.fanout import Fanout
 from farthing.core.hold import WorstCase, worst_case
 from farthing.core.joining import Joining, retry_count
+from farthing.core.keepalive import KeepAlive
 from farthing.core.records import Attribution, Opened
 from farthing.core.subscription import SUBSCRIPTION_NOTE, is_subscription
 from farthing.errors import RequestError
@@ -25,7 +31,7 @@ from farthing.pricing.catalog import Catalog
 from farthing.pricing.money import parse_usd
 from farthing.wire.request import Request
 
-__all__ = ["Prepared", "Setup", "prepare"]
+__all__ = ["Prepared", "Setup", "bounded", "prepare"]
 
 _MIB: Final = 1024 * 1024
 
@@ -39,7 +45,8 @@ class Setup:
     #: keys every digest that rests
     install_key: bytes
     prices: Catalog
-    planner: Planner = plan_nothing
+    #: None: no lever exists for this process, and nothing of the engine runs
+    engine: Engine | None = None
     #: the most one task may spend; None: no budget of the operator's
     task_cap_pico: int | None = None
     #: what a budget does that cannot be asked, or cannot price a call
@@ -47,9 +54,15 @@ class Setup:
     #: a plain answer is held up to this size, so that its headers can say what it cost
     answer_limit_bytes: int = 64 * _MIB
     # -- kept for the life of the process
+    #: None: nobody waits for another
+    fanout: Fanout | None = None
+    #: None: no prefix is kept alive
+    keepalive: KeepAlive | None = None
     joining: Joining = field(default_factory=Joining)
     memo: BlockMemo = field(default_factory=BlockMemo)
     batches: BatchBook = field(default_factory=BatchBook)
+    #: budgets over every scope; ``task_cap_pico`` and a client's header come on top
+    board: BudgetBoard = field(default_factory=BudgetBoard)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +75,8 @@ class Prepared:
     attribution: Attribution
     body_digest: str
     plan: Plan
+    #: the engine's part of this call, where it has one
+    levers: Levers | None
     model: str | None
     max_tokens: int | None
     is_streamed: bool
@@ -70,6 +85,15 @@ class Prepared:
     #: why the budget that the client asked for cannot be kept
     budget_problem: str | None
     notes: list[str]
+    #: the keys of the budgets that it is held in
+    budget_keys: tuple[str, ...] = ()
+    #: ``max_tokens`` as a budget lowered it, and did it tell the model to come to an end
+    fitted_tokens: int | None = None
+    is_told_to_end: bool = False
+    #: the worst case of one pass, by all that was known of it
+    asked_pico: int | None = None
+    #: what the length of its prompt is learned under; None: nothing is to be learned
+    prompt_digest: bytes | None = None
 
     @property
     def scope(self) -> str:
@@ -95,6 +119,7 @@ class Prepared:
             model_asked=self.model,
             is_streamed=self.is_streamed,
             scope=None if self.cap_pico is None else self.scope,
+            budget_keys=self.budget_keys,
             reservation_id=None if hold_pico is None else self.reservation_id,
             hold_pico=hold_pico,
             high_pico=self.worst.high_pico if self.worst else (0 if self.route.is_free else None),
@@ -103,21 +128,23 @@ class Prepared:
 
 
 _BUDGET: Final = "x-farthing-budget-usd"
-_BYPASS: Final = "x-farthing-bypass"
 #: model ids are short and plain; what else a client writes there does not rest
 _MODEL: Final = re.compile(r"[\w.:@/-]{1,120}", re.ASCII)
 
 
 def prepare(call: Call, setup: Setup) -> Prepared:
     """Read, attribute, join, plan and bound one call."""
-    notes = [SUBSCRIPTION_NOTE] if is_subscription(call.headers) else list[str]()
+    notes = _remarks(call)
     route = route_of(call.method, call.path)
     is_model_call = route.endpoint in {"messages", "count_tokens"}
-    request = _parsed(call.body, notes) if is_model_call else None
-    attribution = _attributed(call, request, setup, notes)
+    is_priced = route.endpoint == "messages"
+    reading = _read(call, setup, notes) if is_priced else None
+    request = reading.request if reading else None
+    if is_model_call and request is None:
+        request = _parsed(call.body, notes)
+    attribution = call.ping_for or _attributed(call, request, setup, notes)
     # SHA-256 has its own instructions on today's machines; the key comes on top of 32 bytes
     digest = keyed_digest(sha256(call.body).digest(), setup.install_key)
-    is_priced = route.endpoint == "messages"
     failure = (
         setup.joining.resume(
             digest,
@@ -135,15 +162,24 @@ def prepare(call: Call, setup: Setup) -> Prepared:
         attempt=failure.attempts + 1 if failure else 1,
         attribution=attribution,
         body_digest=digest,
-        plan=_planned(call, request if is_priced else None, setup, notes),
+        plan=Plan(body=call.body),
+        levers=_levers(call, reading, attribution, setup, notes),
         model=_model(request),
         max_tokens=request.max_tokens if request else None,
         is_streamed=request.stream if request else False,
-        worst=_bounded(call, request, setup, notes) if is_priced and request else None,
+        worst=bounded(call, request, setup, notes) if is_priced and request else None,
         cap_pico=cap,
         budget_problem=problem,
         notes=notes,
     )
+
+
+def _remarks(call: Call) -> list[str]:
+    """What is to be said of whoever calls."""
+    notes = [SUBSCRIPTION_NOTE] if is_subscription(call.headers) else list[str]()
+    if call.ping_for is not None:
+        notes.append("own.ping")
+    return notes
 
 
 def _parsed(body: bytes, notes: list[str]) -> Request | None:
@@ -158,7 +194,9 @@ def _parsed(body: bytes, notes: list[str]) -> Request | None:
 
 def _attributed(call: Call, request: Request | None, setup: Setup, notes: list[str]) -> Attribution:
     found = guarded(
-        lambda: attribute(call.headers, request, install_key=setup.install_key),
+        lambda: attribute(
+            call.headers, request, install_key=setup.install_key, key_name=call.key_name
+        ),
         None,
         code="attribution",
         notes=notes,
@@ -166,24 +204,48 @@ def _attributed(call: Call, request: Request | None, setup: Setup, notes: list[s
     return found or Attribution(
         task_id="unattributed",
         root_task_id="unattributed",
-        key_scope=key_scope({}, setup.install_key),
+        key_scope=call.key_name or key_scope({}, setup.install_key),
         source="lineage",
     )
 
 
-def _planned(call: Call, request: Request | None, setup: Setup, notes: list[str]) -> Plan:
-    untouched = Plan(body=call.body)
-    if request is None:
-        return untouched
-    if call.flag(_BYPASS):
-        return Plan(body=call.body, reasons=("-all:bypass",))
-    traits = setup.prices.traits(request.model) if request.model else None
-    return guarded(lambda: setup.planner(request, traits), untouched, code="plan", notes=notes)
+def _read(call: Call, setup: Setup, notes: list[str]) -> Reading | None:
+    """Parsed after the conversation's last request; None: the plain parser has its turn."""
+    engine = setup.engine
+    if engine is None or call.ping_for is not None:
+        return None
+    return guarded(lambda: _reading(engine, call), None, code="levers", notes=notes)
 
 
-def _bounded(call: Call, request: Request, setup: Setup, notes: list[str]) -> WorstCase | None:
+def _reading(engine: Engine, call: Call) -> Reading | None:
+    try:
+        found = engine.read(call.body, call.headers)
+        found.request.model  # noqa: B018  a name that cannot be read makes the rest unreadable too
+    except RequestError:
+        return None
+    return found
+
+
+def _levers(
+    call: Call, reading: Reading | None, attribution: Attribution, setup: Setup, notes: list[str]
+) -> Levers | None:
+    if reading is None or setup.engine is None:
+        return None
+    return Levers.begin(setup.engine, reading, caller_of(call, attribution), notes)
+
+
+def bounded(
+    call: Call, request: Request, setup: Setup, notes: list[str], *, for_an_hour: bool = False
+) -> WorstCase | None:
+    """The most a call can cost; ``for_an_hour``: marks of ours may ask for that."""
     return guarded(
-        lambda: worst_case(request, prices=setup.prices, memo=setup.memo, now=call.received.at),
+        lambda: worst_case(
+            request,
+            prices=setup.prices,
+            memo=setup.memo,
+            now=call.received.at,
+            writes_for_an_hour=for_an_hour,
+        ),
         None,
         code="worst_case",
         notes=notes,

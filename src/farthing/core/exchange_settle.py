@@ -22,7 +22,8 @@ from farthing.core.exchange_effects import Head
 from farthing.core.exchange_guard import guarded
 from farthing.core.exchange_prepare import Prepared
 from farthing.core.exchange_tap import Tap
-from farthing.core.records import FinalState, Settlement
+from farthing.core.fanout_steps import Passage
+from farthing.core.records import Accounting, FinalState, Settlement
 from farthing.errors import UnpricedModelError
 from farthing.pricing.billing import is_refusal_billed, price
 from farthing.pricing.cards import RateCardId
@@ -49,6 +50,7 @@ class Progress:
     is_settled: bool = False
     head: Head | None = None
     tap: Tap = field(default_factory=Tap)
+    passage: Passage = field(default_factory=Passage)
     notes: list[str] = field(default_factory=list)
 
     def note(self, code: str) -> None:
@@ -69,15 +71,23 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str | None = None
     stop_reason: str | None = None
     error_type: str | None = None
+    #: why the prompt was not read, as the provider says it
+    diagnostics: bytes | None = None
     #: what the client was told where the provider was not asked
     http_status: int | None = None
     notes: tuple[str, ...] = ()
 
 
-def settlement(progress: Progress, verdict: Verdict, now: Moment) -> Settlement:
+def settlement(
+    progress: Progress, verdict: Verdict, now: Moment, accounting: Accounting | None = None
+) -> Settlement:
     """The record of an exchange's end."""
     call, prepared, head, tap = progress.call, progress.prepared, progress.head, progress.tap
-    is_untouched = prepared.plan.is_empty and verdict.cost is not None
+    passage = progress.passage
+    is_untouched = prepared.plan.is_empty and not passage.has_gained
+    baseline = None if accounting is None else accounting.baseline_pico
+    if baseline is None and verdict.cost is not None and (is_untouched or not verdict.cost.total):
+        baseline = verdict.cost.total  # what costs nothing would have cost nothing
     return Settlement(
         exchange_id=prepared.exchange_id,
         state=verdict.state,
@@ -88,7 +98,7 @@ def settlement(progress: Progress, verdict: Verdict, now: Moment) -> Settlement:
         low_pico=verdict.low_pico,
         high_pico=verdict.high_pico,
         rate_card_id=verdict.rate_card_id,
-        baseline_pico=verdict.cost.total if is_untouched and verdict.cost else None,
+        baseline_pico=baseline,
         http_status=head.status if head else verdict.http_status,
         stop_reason=verdict.stop_reason,
         error_type=verdict.error_type,
@@ -99,8 +109,9 @@ def settlement(progress: Progress, verdict: Verdict, now: Moment) -> Settlement:
         overhead_us=_overhead_us(progress, now),
         ttft_us=_us(tap.first_ns - call.received.ns) if tap.first_ns is not None else None,
         total_us=_us(now.ns - call.received.ns),
-        plan=prepared.plan.reasons,
-        notes=(*prepared.notes, *progress.notes, *verdict.notes),
+        plan=(*prepared.plan.reasons, *passage.reasons),
+        notes=(*prepared.notes, *progress.notes, *verdict.notes, *_waited(passage)),
+        accounting=accounting,
     )
 
 
@@ -125,6 +136,7 @@ def of_message(
         model=message.model,
         message_id=message.message_id,
         stop_reason=message.stop_reason,
+        diagnostics=message.diagnostics,
         notes=(*notes, *_remarks(message.usage)),
     )
 
@@ -211,12 +223,17 @@ def _remarks(usage: Usage) -> tuple[str, ...]:
     return (f"fallback_credit.{usage.fallback_credit}",) if usage.fallback_credit else ()
 
 
+def _waited(passage: Passage) -> tuple[str, ...]:
+    """How long it was kept for another's first byte: a decision, no overhead."""
+    return (f"fanout.waited_us.{_us(passage.waited_ns)}",) if passage.waited_ns else ()
+
+
 def _overhead_us(progress: Progress, now: Moment) -> int:
     """Our own time: before the request left and after its answer had come."""
     head = progress.head
     if head is None:
         return 0
-    before = head.sent_ns - progress.call.received.ns
+    before = head.sent_ns - progress.call.received.ns - progress.passage.waited_ns
     after = now.ns - (progress.tap.ended_ns or now.ns)
     return _us(before + after)
 

@@ -87,7 +87,15 @@ def _result(line: bytes) -> BatchResult | None:
 class Tap:
     """Counts an answer's bytes and feeds them, decoded, to whoever reads its usage."""
 
-    __slots__ = ("_decoder", "_reader", "ended_ns", "first_ns", "is_blind", "response_bytes")
+    __slots__ = (
+        "_decoder",
+        "_reader",
+        "ended_ns",
+        "first_ns",
+        "is_awaited",
+        "is_blind",
+        "response_bytes",
+    )
 
     def __init__(
         self, reader: StreamMeter | BatchLines | None = None, decoder: Decoder | None = None
@@ -97,6 +105,8 @@ class Tap:
         self.response_bytes = 0
         #: has an encoding defeated us; then what was read is not the whole
         self.is_blind = False
+        #: does somebody wait for the first chunk; then the relay pauses behind it
+        self.is_awaited = False
         # stamped by whoever relays
         self.first_ns: int | None = None
         self.ended_ns: int | None = None
@@ -108,8 +118,8 @@ class Tap:
 
     @property
     def is_full(self) -> bool:
-        """Is there so much to book that the relay should pause?"""
-        return isinstance(self._reader, BatchLines) and self._reader.is_full
+        """Should the relay pause, because there is much to book or somebody waits?"""
+        return self.is_awaited or (isinstance(self._reader, BatchLines) and self._reader.is_full)
 
     def feed(self, chunk: bytes) -> None:
         """Look at a chunk that is passed on."""

@@ -125,6 +125,11 @@ class Governor:
             self._cases.popitem(last=False)
         return case.verdict
 
+    def is_off(self, lever: str, workload: str) -> bool:
+        """Was the lever shown to lose here? Asked for each call."""
+        case = self._cases.get((lever, workload))
+        return case is not None and case.verdict == "off"
+
     def verdict(self, lever: str, workload: str) -> Judgement:
         """Whether the lever may act in the workload, with the evidence."""
         case = self._cases.get((lever, workload))
@@ -149,7 +154,9 @@ class Governor:
 
     def dump(self) -> bytes:
         """Everything as JSON."""
-        cases = [_Entry(lever, workload, case) for (lever, workload), case in self._cases.items()]
+        # a copy first: another thread may be recording
+        items = list(self._cases.items())
+        cases = [_Entry(lever, workload, case) for (lever, workload), case in items]
         return msgspec.json.encode(_Saved(engine_version=self.engine_version, cases=cases))
 
     @classmethod

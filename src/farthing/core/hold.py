@@ -42,10 +42,10 @@ from farthing.wire.models import ModelTraits
 from farthing.wire.request import Request
 from farthing.wire.usage import Usage
 
-__all__ = ["WorstCase", "describe_refusal", "worst_case"]
+__all__ = ["FRAME_TOKENS", "Terms", "WorstCase", "describe_refusal", "worst_case"]
 
 #: frames of the request and the tools' hidden prompts, at most (API facts, section 5)
-_FRAMES: Final = 8_192
+FRAME_TOKENS: Final = 8_192
 
 #: An inner loop of server tools stops after 10 passes (API facts 4.2); two more for what surrounds
 #: it: a compaction, a declined attempt.
@@ -83,9 +83,17 @@ class WorstCase(msgspec.Struct, frozen=True, kw_only=True):
     hold_pico: int
     high_pico: int
     card: RateCard
+    terms: Terms
     #: does one answer hold one pass over one prompt; then usage seen early bounds the rest
     is_single_pass: bool
     may_be_fast: bool
+
+    def one_pass(self, *, prompt_tokens: int, output_tokens: int, is_marked: bool = True) -> int:
+        """What one pass of this size costs at most; without a mark nothing is written for later."""
+        terms = msgspec.structs.replace(
+            self.terms, output_tokens=output_tokens, may_write=is_marked or self.terms.is_escaped
+        )
+        return _highest(self.card, terms, prompt_tokens)
 
     def high_given(self, usage: Usage | None) -> int:
         """The bound once the answer has begun and said what its prompt was."""
@@ -103,15 +111,25 @@ class WorstCase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def worst_case(
-    request: Request, *, prices: Catalog, memo: BlockMemo, now: datetime
+    request: Request,
+    *,
+    prices: Catalog,
+    memo: BlockMemo,
+    now: datetime,
+    writes_for_an_hour: bool = False,
 ) -> WorstCase | None:
-    """The bound of a Messages request; None where its model has no price."""
+    """The bound of a Messages request; None where its model has no price.
+
+    ``writes_for_an_hour``: marks that are added to it may ask for that.
+    """
     model = request.model
     card = prices.find(model, on=now) if model else None
     traits = prices.traits(model) if model else None
     if card is None or traits is None:
         return None
     terms = _terms(request, traits)
+    if writes_for_an_hour:
+        terms = msgspec.structs.replace(terms, may_write_for_an_hour=True)
     is_single = _is_single_pass(request, terms)
     prompt = min(_prompt_bound(request, traits, terms, memo), traits.context_tokens)
     hold = _highest(card, terms, prompt)
@@ -122,12 +140,13 @@ def worst_case(
         hold_pico=hold,
         high_pico=high,
         card=card,
+        terms=terms,
         is_single_pass=is_single,
         may_be_fast=terms.may_be_fast,
     )
 
 
-class _Terms(msgspec.Struct, frozen=True, kw_only=True):
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What the request says about its price; each look at a body is a pass over all of it."""
 
     output_tokens: int
@@ -135,12 +154,14 @@ class _Terms(msgspec.Struct, frozen=True, kw_only=True):
     may_write_for_an_hour: bool
     may_be_fast: bool
     dated_tools: Sequence[str]
+    #: False: nothing in it asks for the prompt cache
+    may_write: bool = True
 
 
-def _terms(request: Request, traits: ModelTraits) -> _Terms:
+def _terms(request: Request, traits: ModelTraits) -> Terms:
     body, asked = request.body, request.max_tokens
     is_escaped = _ESCAPED.search(body) is not None
-    return _Terms(
+    return Terms(
         output_tokens=traits.max_output_tokens if asked is None else asked,
         is_escaped=is_escaped,
         may_write_for_an_hour=is_escaped or _HOUR.search(body) is not None,
@@ -149,7 +170,7 @@ def _terms(request: Request, traits: ModelTraits) -> _Terms:
     )
 
 
-def _is_single_pass(request: Request, terms: _Terms) -> bool:
+def _is_single_pass(request: Request, terms: Terms) -> bool:
     if terms.is_escaped or _says(request, _SEVERAL):
         return False
     body = request.body
@@ -158,16 +179,16 @@ def _is_single_pass(request: Request, terms: _Terms) -> bool:
     return all(kind.startswith(_CLIENT_TOOLS) for kind in terms.dated_tools)
 
 
-def _prompt_bound(request: Request, traits: ModelTraits, terms: _Terms, memo: BlockMemo) -> int:
+def _prompt_bound(request: Request, traits: ModelTraits, terms: Terms, memo: BlockMemo) -> int:
     if _says(request, _ELSEWHERE):
         return traits.context_tokens
     body = request.body
     if terms.is_escaped or terms.dated_tools or _has_media(body):
         try:
-            return _FRAMES + tally_request(request, traits, memo).bound
+            return FRAME_TOKENS + tally_request(request, traits, memo).bound
         except RequestError:
             return traits.context_tokens
-    return _FRAMES + len(body)
+    return FRAME_TOKENS + len(body)
 
 
 def _says(request: Request, names: frozenset[str]) -> bool:
@@ -192,17 +213,19 @@ def _has_media(body: bytes) -> bool:
     return _SOURCE.search(body) is not None and any(word in body for word in _MEDIA)
 
 
-def _highest(card: RateCard, terms: _Terms, prompt: int) -> int:
+def _highest(card: RateCard, terms: Terms, prompt: int) -> int:
     """One pass at the dearest rates of its band."""
     rates = card.rates_for(prompt)
-    write = rates.cache_write_1h if terms.may_write_for_an_hour else rates.cache_write_5m
+    write = 0
+    if terms.may_write:
+        write = rates.cache_write_1h if terms.may_write_for_an_hour else rates.cache_write_5m
     dearest = max(rates.uncached, write, rates.cache_read)
     plain = prompt * dearest + terms.output_tokens * rates.output
     factor = _geo(card) * _fast(card) if terms.may_be_fast else _geo(card)
     return -(-plain * factor.numerator // factor.denominator)
 
 
-def _several(cards: Sequence[RateCard], terms: _Terms, traits: ModelTraits) -> int:
+def _several(cards: Sequence[RateCard], terms: Terms, traits: ModelTraits) -> int:
     """All passes there can be, each over a full context, on the dearest model in play."""
     highest = max(_highest(each, terms, traits.context_tokens) for each in cards)
     searches = max(each.web_search or 0 for each in cards) * _SEARCHES

@@ -67,7 +67,8 @@ class Lever:
     does: str
     touches: frozenset[Touch]
     pinned: When
-    #: needs to be named in every profile, whatever its risk: it spends money before it saves any
+    #: needs to be named in every profile, whatever its risk: it spends money before it saves any,
+    #: or lets the answer say what the client did not ask for
     by_name_only: bool = False
 
     @property
@@ -83,6 +84,9 @@ class Lever:
         return RISKS.index(self.risk) <= allowed
 
 
+_BY_NAME: Final = frozenset({"own_calls", "unrendered"})
+
+
 def _lever(  # a row of the table below
     id_: str, risk: Risk, pinned: When, touches: str, does: str
 ) -> Lever:
@@ -93,7 +97,7 @@ def _lever(  # a row of the table below
         does=does,
         touches=frozenset(words),
         pinned=pinned,
-        by_name_only="own_calls" in touches,
+        by_name_only=not _BY_NAME.isdisjoint(touches.split()),
     )
 
 

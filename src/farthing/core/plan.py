@@ -15,7 +15,8 @@ one in that order, each against those accepted before.
 Before that a proposal is declined whose lever is not in force, that the governor switched off, that
 touches what its lever may not, or whose model has no price. After it the body is made and checked
 against the rules of the API: a plan never makes a 400 possible. Exact levers change marks only, so
-only the rules of marks are tried for them.
+only the rules of marks are tried for them. Marks that depend on which levers were accepted together
+are written last, by ``PlanCase.remark``, which knows those rules and needs no second parse.
 
 Same request, view, cache, levers and instant: same plan. ``observe`` plans and changes nothing: its
 reasons begin with ``~`` where others have ``+``.
@@ -35,7 +36,7 @@ from farthing.core.exchange_plan import Plan
 from farthing.core.hazard import ExpectedCost
 from farthing.core.levers import ABLATION_ORDER, LEVERS, Touch
 from farthing.core.policy import InForce
-from farthing.core.prefix import PrefixView
+from farthing.core.prefix import Mark, PrefixView
 from farthing.core.prompt_cache import PromptCache
 from farthing.errors import RequestError
 from farthing.pricing.cards import RateCard
@@ -53,7 +54,10 @@ from farthing.wire.request import Request
 from farthing.wire.validity import check, marks
 from farthing.wire.validity.rule import Subject
 
-__all__ = ["Considered", "PlanCase", "Planned", "Proposal", "plan"]
+__all__ = ["Considered", "PlanCase", "Planned", "Proposal", "Remark", "expected_pico", "plan"]
+
+#: the edits that give a request these marks; None: the API would refuse them
+Remark = Callable[[Sequence[Mark]], Sequence[Edit] | None]
 
 #: 2^4 combinations are looked up in well under a millisecond
 _TRIED_TOGETHER: Final = 4
@@ -93,6 +97,8 @@ class PlanCase:
     in_force: InForce
     #: switched off for this workload, by evidence
     governed_off: Collection[str] = frozenset()
+    #: for proposals that say their marks by their shape alone
+    remark: Remark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +123,16 @@ class Planned:
     considered: tuple[Considered, ...]
     net_pico: float = 0.0
     is_applied: bool = True
+    #: what was accepted, in the order of ablation
+    shapes: tuple[tuple[str, Callable[[PrefixView], PrefixView]], ...] = ()
+
+    def steps(self, view: PrefixView) -> list[tuple[str, PrefixView]]:
+        """Each accepted lever with the prompt after it, from a prompt before all of them."""
+        found: list[tuple[str, PrefixView]] = []
+        for lever, shape in self.shapes:
+            view = shape(view)
+            found.append((lever, view))
+        return found
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -153,6 +169,7 @@ def plan(case: PlanCase, proposals: Sequence[Proposal]) -> Planned:
         considered=tuple(considered),
         net_pico=nets.net(chosen),
         is_applied=applied,
+        shapes=tuple((each.lever, each.shape) for each in chosen),
     )
 
 
@@ -232,11 +249,8 @@ class _Nets:
         return self._known[key]
 
     def _cost(self, view: PrefixView) -> float:
-        case = self._case
-        assert case.card is not None  # without a price no proposal comes this far
-        forecast = case.cache.predict(view, case.now)
-        expected = case.cache.expect(view, forecast, case.now)
-        return ExpectedCost.of(expected, case.card.rates_for(view.total_tokens)).pico_usd
+        assert self._case.card is not None  # without a price no proposal comes this far
+        return expected_pico(view, self._case.cache, self._case.card, self._case.now)
 
     def best(self, proposals: Sequence[Proposal]) -> tuple[Proposal, ...]:
         """The combination with the largest net; of equal ones the smaller, then the earlier."""
@@ -257,6 +271,12 @@ class _Nets:
         return found
 
 
+def expected_pico(view: PrefixView, cache: PromptCache, card: RateCard, now: datetime) -> float:
+    """What the prompt in this shape costs now, in 10⁻¹² USD in expectation."""
+    expected = cache.expect(view, cache.predict(view, now), now)
+    return ExpectedCost.of(expected, card.rates_for(view.total_tokens)).pico_usd
+
+
 def _is_allowed(proposals: Sequence[Proposal]) -> bool:
     levers = {each.lever for each in proposals}
     return not any(each.excludes & levers for each in proposals)
@@ -274,10 +294,16 @@ def _shaped(view: PrefixView, proposals: Sequence[Proposal]) -> PrefixView:
 def _body(case: PlanCase, chosen: Sequence[Proposal]) -> bytes | None:
     """The edits made; None where they do not fit or the API would refuse what it takes now."""
     edits = [edit for proposal in chosen for edit in proposal.edits]
-    if not edits:
-        return case.request.body
+    marks_then = _shaped(case.view, chosen).marks
+    remarked: Sequence[Edit] | None = ()
+    if case.remark is not None and marks_then != case.view.marks:
+        remarked = case.remark(marks_then)
+    if remarked is None:
+        return None
     try:
-        body = apply(case.request, edits)
+        body = apply(case.request, [*edits, *remarked])
+        if not edits:
+            return body
         after = Request.parse(body, after=case.request)
         is_exact = all(LEVERS[each.lever].risk == "exact" for each in chosen)
         broken = _broken(case, after, is_exact)

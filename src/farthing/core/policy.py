@@ -113,9 +113,17 @@ class Policy:
         return sha256(msgspec.json.encode(said)).hexdigest()[:16]
 
     def in_force(
-        self, *, key: str | None = None, task_type: str | None = None, header: str | None = None
+        self,
+        *,
+        key: str | None = None,
+        task_type: str | None = None,
+        header: str | None = None,
+        allowed: frozenset[str] | None = None,
     ) -> InForce:
-        """The levers for a call of this key and task type with this request header."""
+        """The levers for a call of this key and task type with this request header.
+
+        ``allowed``: the only levers that the key may have, whatever the rules or the header say.
+        """
         of_key = self.keys.get(key or "", Rule())
         rules = (self.everyone, self.task_types.get(task_type or "", Rule()), of_key)
         profile: Profile = "safe"
@@ -132,6 +140,8 @@ class Policy:
                 levers |= ids
             elif ids - levers:
                 notes.append(f"not_allowed:{item}")
+        if allowed is not None:
+            levers &= allowed
         return InForce(profile=profile, levers=frozenset(levers), notes=tuple(notes))
 
 

@@ -8,18 +8,19 @@ they stand, the automatic one on the last block that may carry a mark.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
-from farthing.core.estimate import BlockMemo, Tally, tally_request
+from farthing.core.estimate import BlockMemo, Tally, tally_hidden, tally_request
 from farthing.core.prefix import Mark, PrefixView, Ttl
 from farthing.wire import json
 from farthing.wire.blocks import Block
 from farthing.wire.fingerprint import Fingerprint
 from farthing.wire.models import ModelTraits
 from farthing.wire.rendering import is_markable, is_web_search
-from farthing.wire.request import Request
+from farthing.wire.request import Request, common_prefix
 
-__all__ = ["marks_of", "view_of"]
+__all__ = ["Weighed", "marks_of", "view_after", "view_of"]
 
 #: Tools the provider runs: it samples several times and writes between, for 5 m (API facts 2.6).
 _SERVER_TOOLS = ("web_search_", "web_fetch_", "code_execution_", "tool_search_tool_", "advisor_")
@@ -40,9 +41,57 @@ def view_of(
     """
     tokens = _tokens(fingerprint, traits, memo, weigh)
     total = max(weigh(tally_request(request, traits, memo)), sum(tokens))
+    return _view(request, fingerprint, traits, tokens, total=total, scope=scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What the blocks of a request weigh, rendered or not: its next turn has most of them again."""
+
+    blocks: Sequence[Block]
+    tokens: Sequence[float]
+    #: weights are those of a model
+    traits: ModelTraits
+
+
+def view_after(
+    request: Request,
+    fingerprint: Fingerprint,
+    traits: ModelTraits,
+    *,
+    memo: BlockMemo,
+    scope: str,
+    after: Weighed | None,
+) -> tuple[PrefixView, Weighed]:
+    """``view_of`` in proportion to what is new since ``after``."""
+    blocks, known = fingerprint.blocks, list[float]()
+    if after is not None and after.traits is traits:
+        known = list(after.tokens[: common_prefix(after.blocks, blocks)])
+    known += [memo.tally(block, traits).total for block in blocks[len(known) :]]
+    tokens = known
+    if fingerprint.unrendered:
+        tokens = [
+            0.0 if index in fingerprint.unrendered and not is_web_search(blocks[index]) else weight
+            for index, weight in enumerate(known)
+        ]
+    total = tally_hidden(request, traits).total + sum(tokens)
+    view = _view(request, fingerprint, traits, tokens, total=total, scope=scope)
+    return view, Weighed(blocks, known, traits)
+
+
+def _view(
+    request: Request,
+    fingerprint: Fingerprint,
+    traits: ModelTraits,
+    tokens: Sequence[float],
+    *,
+    total: float,
+    scope: str,
+) -> PrefixView:
     # What the provider adds for tools comes with them, so it stands before the first block.
     positions = list(accumulate(tokens, initial=total - sum(tokens)))[1:]
     tools_end = len(request.tools)
+    server_tools = any(_is_server_tool(tool) for tool in request.tools)
     return PrefixView(
         scope=scope,
         model=request.model or "",
@@ -53,8 +102,8 @@ def view_of(
         min_cacheable_tokens=traits.min_cacheable_tokens,
         tools_end=tools_end,
         system_end=tools_end + len(request.system),
-        server_tools=any(_is_server_tool(tool) for tool in request.tools),
-        server_results=_server_results(fingerprint.blocks),
+        server_tools=server_tools,
+        server_results=_server_results(fingerprint.blocks) if server_tools else (),
     )
 
 

@@ -103,9 +103,9 @@ class Shelf:
 
     def refresh(self, view: PrefixView, through: int, now: datetime) -> None:
         """A read of block ``through`` keeps every live entry on its path warm (API facts 2.3)."""
-        for digest in islice(view.digests, through + 1):
-            entry = self.entries.get(digest)
-            if entry is not None and entry.is_readable(now):
+        for digest in self.entries.keys() & view.digests[: through + 1]:
+            entry = self.entries[digest]
+            if entry.is_readable(now):
                 entry.touch(view, now)
 
 

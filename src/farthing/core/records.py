@@ -127,6 +127,8 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     is_streamed: bool = False
     #: the budget scope this spends from, e.g. ``task:<id>``; None: no budget applies
     scope: str | None = None
+    #: further budgets it spends from, as keys of scope × window; each counts it whole
+    budget_keys: tuple[str, ...] = ()
     reservation_id: str | None = None
     #: what is held under ``reservation_id``, in 10⁻¹² USD
     hold_pico: int | None = None
@@ -157,7 +159,8 @@ class Accounting(msgspec.Struct, frozen=True, kw_only=True):
     baseline_pico: int
     #: in the order of ablation; empty where no lever acted
     savings: tuple[LeverSaving, ...] = ()
-    #: calls of our own for this exchange, not part of its cost
+    #: calls of our own for this exchange, not part of its cost; of an exchange that is our own (a
+    #: ping) its cost itself
     own_cost_pico: int = 0
     #: what the prompt cache's model said of what was sent, before it was sent
     foreseen: Usage | None = None

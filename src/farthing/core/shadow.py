@@ -28,7 +28,7 @@ Interface: ``Shadows.begin(stages)`` → ``Shadowed``; ``Shadows.settle(shadowed
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -91,6 +91,11 @@ class Shadowed:
         """What the client's request was foreseen to read and write: for the calibration report."""
         return self.begun[0].forecast.usage
 
+    @property
+    def forecast(self) -> Forecast:
+        """What was foreseen of what was sent."""
+        return next(one.forecast for one in self.begun if one.stage is self.sent)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
@@ -111,6 +116,8 @@ class Savings:
     cost_pico: int
     #: lever → saved, in the order of ablation; negative where it cost more
     by_lever: Mapping[str, int]
+    #: lever → what it was foreseen to save on this call, before it was sent
+    foreseen: Mapping[str, int]
     #: tokens as the client's request would have been billed
     baseline_usage: Usage
     #: the dearest this prompt can be billed: no residual exceeds it
@@ -132,11 +139,22 @@ class Savings:
 class Shadows:
     """One prompt cache per stage; a lever gets its own when it first acts."""
 
-    def __init__(self, *, entries: int = 50_000, paths: int = 64) -> None:
-        self._caches = {AS_SENT_BY_CLIENT: PromptCache(entries=entries, paths=paths)}
+    def __init__(
+        self, *, entries: int = 50_000, paths: int = 64, levers: Iterable[str] = ()
+    ) -> None:
+        """``levers`` are expected to act: a cache that is opened late is a copy, and takes time."""
+        self._caches = {
+            lever: PromptCache(entries=entries, paths=paths)
+            for lever in (AS_SENT_BY_CLIENT, *levers)
+        }
 
     def __len__(self) -> int:
         return len(self._caches)
+
+    @property
+    def sent(self) -> PromptCache:
+        """The prompt cache of what is really sent: the provider's, as far as we know."""
+        return self._in_order()[-1][1]
 
     def predict(self, view: PrefixView, now: datetime) -> Usage:
         """What the client's own request would read and write now. Changes nothing."""
@@ -161,6 +179,17 @@ class Shadows:
             begun.append(_Begun(cache=lever, stage=stage, view=view, forecast=forecast))
         return Shadowed(begun=tuple(begun), sent=stages[-1])
 
+    def kept_warm(
+        self, lever: str, view: PrefixView, *, began_at: datetime, first_byte_at: datetime
+    ) -> None:
+        """A call of our own read this: with the lever's cache alone, the client would not have."""
+        if lever not in self._caches:
+            self._open(lever)
+        cache = self._caches[lever]
+        anchored = cache.anchored(view)
+        forecast = cache.begin(anchored, began_at)
+        cache.observe(anchored, forecast, began_at=began_at, first_byte_at=first_byte_at)
+
     def _in_order(self) -> list[tuple[str, PromptCache]]:
         return [(lever, self._caches[lever]) for lever in _ORDER if lever in self._caches]
 
@@ -175,6 +204,7 @@ class Shadows:
         correction = self._observe(sent, answered.usage, answered)
         assert correction is not None  # there was a usage
         usages: dict[str, Usage] = {}
+        foreseen: dict[str, int] = {}
         for one in shadowed.begun:
             if one.stage is shadowed.sent:
                 usage = answered.usage
@@ -183,12 +213,14 @@ class Shadows:
             if one is not sent:
                 self._observe(one, usage, answered)
             usages.setdefault(one.stage.lever, usage)
+            foreseen.setdefault(one.stage.lever, _foreseen(one.forecast.usage, answered))
         amounts = {lever: _amount(usage, answered) for lever, usage in usages.items()}
         saved = {lever: amounts[before] - amounts[lever] for before, lever in pairwise(amounts)}
         return Savings(
             baseline_pico=amounts[AS_SENT_BY_CLIENT],
             cost_pico=answered.cost.total,
             by_lever=saved,
+            foreseen={lever: foreseen[was] - foreseen[lever] for was, lever in pairwise(foreseen)},
             baseline_usage=usages[AS_SENT_BY_CLIENT],
             bound_pico=_bound(max(usage.prompt for usage in usages.values()), answered),
             own_cost_pico=own_cost_pico,
@@ -311,6 +343,20 @@ def _input(usage: Usage, answered: Answered) -> int:
     """What the counts of the prompt alone cost, as this answer was served."""
     plain = replace(usage, output=0, output_thinking=0, web_search_requests=0, iterations=())
     return price(plain, answered.card).total
+
+
+def _foreseen(usage: Usage, answered: Answered) -> int:
+    """What a forecast would have been billed, served as this answer was."""
+    return _input(
+        replace(
+            answered.usage,
+            uncached=usage.uncached,
+            cache_write_5m=usage.cache_write_5m,
+            cache_write_1h=usage.cache_write_1h,
+            cache_read=usage.cache_read,
+        ),
+        answered,
+    )
 
 
 def _bound(prompt_tokens: int, answered: Answered) -> int:

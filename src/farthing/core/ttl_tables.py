@@ -165,6 +165,10 @@ class Advice:
                 known.add(tables.by_class[name])
         return known
 
+    def known(self, name: str) -> TtlTable:
+        """What is known of a class: a copy."""
+        return self._known(name)
+
     def _followed(self, classes: Sequence[str]) -> TtlTable:
         tables = [self._known(name) for name in classes]
         return next((table for table in tables if table.gaps >= GUARD_GAPS), tables[-1])

@@ -22,6 +22,7 @@ from typing import Final
 from farthing.core.exchange_call import Moment
 from farthing.driver.ports import Clock, Ids
 from farthing.errors import EngineBug, FarthingError
+from farthing.gateway.access import Gate
 from farthing.gateway.asgi import App, Receive, Scope, Send, answer_error
 from farthing.gateway.bodies import ClientGone
 from farthing.gateway.call import Call, call_of
@@ -53,6 +54,7 @@ class Doors:
     #: whatever is the Claude API's
     exchanges: Door
     routes: Routes
+    gate: Gate
     metrics: Metrics
     clock: Clock
     ids: Ids
@@ -94,6 +96,7 @@ class _Frame:
         watch = ClientWatch(call.receive)
         self._metrics.in_flight += 1
         try:
+            self._doors.gate.admit(call)
             await self._doors.exchanges(call, watch)
         except (Cut, ClientGone):
             call.status = call.status or _CLIENT_GONE

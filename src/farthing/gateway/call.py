@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from farthing.core import exchange_call
 from farthing.core.exchange_call import Moment
+from farthing.core.keys import VirtualKey
 from farthing.gateway.asgi import Receive, Scope, Send, header
 from farthing.gateway.routes import Route, Routes
 
 __all__ = ["Call", "call_of"]
 
+#: fields that say who calls; ``x-farthing-key`` is a client's own word for it
+_CREDENTIALS: Final = ("x-api-key", "authorization", "x-farthing-key")
 
-@dataclass(slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True, repr=False)
 class Call:
     """A request whose head has come, and what became of its answer."""
 
@@ -28,10 +33,17 @@ class Call:
     send: Send
     exchange_id: str
     received: Moment
+    #: the address it came from
+    peer: str | None = None
+    #: the virtual key that the gate let it in with
+    key: VirtualKey | None = None
     #: the status the client was sent; 0: no answer has begun
     status: int = 0
     #: has the end of the answer been sent
     is_answered: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Call {self.exchange_id} {self.method} {self.route.name}>"
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a field."""
@@ -42,6 +54,9 @@ class Call:
         headers: dict[str, str] = {}
         for name, value in self.headers:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        if self.key is not None:
+            for field in _CREDENTIALS:  # whose call it is has been decided
+                headers.pop(field, None)
         return exchange_call.Call(
             exchange_id=self.exchange_id,
             method=self.method,
@@ -49,6 +64,8 @@ class Call:
             headers=headers,
             received=self.received,
             body=body,
+            key_name=None if self.key is None else self.key.name,
+            levers=None if self.key is None else self.key.lever_ids,
         )
 
 
@@ -64,6 +81,7 @@ def call_of(
     """The call behind an ASGI scope."""
     method: str = scope["method"]
     path: str = scope["path"]
+    client = scope.get("client")
     return Call(
         method=method,
         path=path,
@@ -74,4 +92,5 @@ def call_of(
         send=send,
         exchange_id=exchange_id,
         received=received,
+        peer=client[0] if client else None,
     )

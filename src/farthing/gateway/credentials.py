@@ -1,8 +1,9 @@
 """Whose key goes upstream: the client's own, untouched, or the one the gateway was given.
 
 A key is never logged, shown or kept: the client's lives as long as its request, ours as long as the
-process. With a key of the gateway's own, whoever reaches the port spends it. So a browser page must
-not: calls that carry an ``Origin`` are refused then, and ``compose`` binds to loopback only.
+process. With a key of the gateway's own, whoever the gate lets in spends it (``gateway.access``). A
+browser page must not: calls that carry an ``Origin`` are refused then, and without virtual keys
+``compose`` binds to loopback only. A virtual key never goes upstream.
 """
 
 from __future__ import annotations
@@ -10,11 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from farthing.errors import RequestError
+from farthing.errors import ConfigError, RequestError
 from farthing.gateway.asgi import header
 from farthing.transport.headers import request_headers
 
-__all__ = ["Credentials", "ForeignPage"]
+__all__ = ["NO_PROVIDER_KEY", "Credentials", "ForeignPage"]
+
+NO_PROVIDER_KEY: Final = (
+    "virtual keys are in force, and this gateway has no provider key to put in their place: "
+    "whoever runs it sets FARTHING_API_KEY or upstream.api_key_file"
+)
 
 _CREDENTIALS: Final = frozenset({b"x-api-key", b"authorization"})
 
@@ -40,10 +46,14 @@ class Credentials:
         """The header of what farthing itself originates; empty where it has no key of its own."""
         return [] if self._own is None else [self._own]
 
-    def outgoing(self, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def outgoing(
+        self, headers: Sequence[tuple[bytes, bytes]], *, has_virtual_key: bool = False
+    ) -> list[tuple[bytes, bytes]]:
         """What of the client's header goes upstream, with the right key in it."""
         kept = request_headers(headers)
         if self._own is None:
+            if has_virtual_key:
+                raise ConfigError(NO_PROVIDER_KEY)
             return kept
         if header(headers, b"origin") is not None:
             raise ForeignPage("a web page may not spend the key of the gateway")

@@ -29,6 +29,7 @@ from farthing.gateway.bodies import (
 )
 from farthing.gateway.call import Call
 from farthing.gateway.credentials import Credentials
+from farthing.gateway.key_limits import check_models
 from farthing.gateway.watching import ClientWatch
 
 __all__ = ["Cut", "ExchangeDoor", "Recording", "Running", "Sending"]
@@ -96,10 +97,12 @@ class ExchangeDoor:
     async def _attempt(self, call: Call, watch: ClientWatch) -> _Attempt:
         limit = call.route.max_body_bytes
         length = declared_length(call.headers, limit)
-        headers = self._credentials.outgoing(call.headers)
+        headers = self._credentials.outgoing(call.headers, has_virtual_key=call.key is not None)
         body, streamed = b"", None
         if call.route.is_held:
             body = await read_body(call.receive, limit)
+            if call.key is not None:
+                check_models(call.key, body)
             watch.start()
         elif length or (length is None and call.header(b"transfer-encoding") is not None):
             streamed = StreamedBody(call.receive, limit, at_end=watch.start)
@@ -116,7 +119,7 @@ class ExchangeDoor:
         )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class _Attempt:
     """``AsyncSender`` of one call: all of its HTTP request but the bytes of a held body."""
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 
+from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
     ExchangeRow,
     Held,
@@ -56,6 +57,10 @@ class ObservedLedger:
             scope, amount_pico, cap_pico, reservation_id=reservation_id, now=now
         )
 
+    def reserve(self, reservation: Reservation, *, now: datetime) -> Admitted | Denied:
+        """Hold under several keys, all or none."""
+        return self._ledger.reserve(reservation, now=now)
+
     def release(self, reservation_id: str) -> None:
         """End a hold."""
         self._ledger.release(reservation_id)
@@ -86,6 +91,8 @@ class ObservedLedger:
             settlement.state, overhead_us=settlement.overhead_us, total_us=settlement.total_us
         )
         metrics.noted(settlement.notes)
+        if metrics.savings is not None:
+            metrics.savings.settled(settlement)
         if usage is not None and settlement.error_type is None:
             cost = settlement.cost
             tokens = {name: getattr(usage, name) for name in _BUCKETS}

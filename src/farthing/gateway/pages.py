@@ -6,42 +6,35 @@ nothing here scans, and nothing shows a prompt, a key or a header.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import unquote
 
 import msgspec
 
-from farthing.core.records import Outcome, TaskOutcome
+from farthing.core.keys import VirtualKey
+from farthing.core.records import ExchangeRow, Outcome, RowFilter, TaskOutcome
 from farthing.driver.ports import Ledger
 from farthing.errors import FarthingError, RequestError
-from farthing.gateway.asgi import Receive, Scope, Send, answer, answer_error, header
+from farthing.gateway.access import Forbidden, Gate, NotFound, WrongMethod
+from farthing.gateway.asgi import Receive, Scope, Send, answer, answer_error
 from farthing.gateway.bodies import read_body
-from farthing.gateway.credentials import ForeignPage
+from farthing.gateway.budget_pages import BUDGETS, BudgetPages
+from farthing.gateway.key_pages import KEYS, OPENAPI, KeyPages
 from farthing.gateway.metrics import CONTENT_TYPE, Metrics
 from farthing.gateway.rows import dump_row
 
-__all__ = ["NotFound", "OwnPages"]
+__all__ = ["ApiPages", "NotFound", "OwnPages"]
 
+#: where the gate's answer is kept in the scope of a request
+_KEY: Final = "farthing.key"
 _EXCHANGES: Final = "/farthing/v1/exchanges/"
 _TASKS: Final = "/farthing/v1/tasks/"
 _OUTCOME: Final = "/outcome"
 _MAX_OUTCOME_BYTES: Final = 64 * 1024
 _TEXT: Final = b"text/plain; charset=utf-8"
-
-
-class NotFound(RequestError):
-    """There is no such page or exchange here."""
-
-    code = "request.not_found"
-    status_hint = 404
-
-
-class _WrongMethod(RequestError):
-    """This page does not take that method."""
-
-    code = "request.wrong_method"
-    status_hint = 405
 
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -58,17 +51,30 @@ class _OutcomeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _outcome_decoder = msgspec.json.Decoder(_OutcomeBody)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiPages:
+    """The pages that change things, each kind a module of its own."""
+
+    keys: KeyPages
+    budgets: BudgetPages
+
+
 class OwnPages:
     """Answers what is addressed to the gateway itself."""
 
     def __init__(
         self,
         *,
+        gate: Gate,
+        api: ApiPages,
         ledger: Ledger,
         metrics: Metrics | None,
         problem: Callable[[], str | None],
         remark: Callable[[], str | None] = lambda: None,
     ) -> None:
+        self._gate = gate
+        self._keys = api.keys
+        self._budgets = api.budgets
         self._ledger = ledger
         self._metrics = metrics
         #: why the gateway should get no more calls; None: it is ready
@@ -79,6 +85,7 @@ class OwnPages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
+            scope[_KEY] = self._gate.admit_to_page(scope)
             await self._page(scope)(scope, receive, send)
         except FarthingError as error:
             await answer_error(send, error)
@@ -88,8 +95,14 @@ class OwnPages:
         pages = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._show_metrics}
         if path in pages:
             return _only(scope, ("GET", "HEAD"), pages[path])
-        if header(scope["headers"], b"origin") is not None:
-            raise ForeignPage("web pages may not use the pages of the gateway")
+        if path == OPENAPI:
+            return _only(scope, ("GET", "HEAD"), self._keys.describe)
+        if path == KEYS:
+            return self._keys.create if scope["method"] == "POST" else self._keys.list
+        if path.startswith(f"{KEYS}/"):
+            return self._keys.rotate if scope["method"] == "POST" else self._keys.revoke
+        if path == BUDGETS or path.startswith(f"{BUDGETS}/"):
+            return self._budgets
         if path.startswith(_EXCHANGES):
             return _only(scope, ("GET", "HEAD"), self._exchange)
         if path.startswith(_TASKS) and path.endswith(_OUTCOME):
@@ -116,7 +129,7 @@ class OwnPages:
     async def _exchange(self, scope: Scope, _receive: Receive, send: Send) -> None:
         exchange_id = scope["path"].removeprefix(_EXCHANGES)
         row = self._ledger.row(exchange_id)
-        if row is None:
+        if row is None or not _is_own(scope, row):
             raise NotFound(f"there is no exchange {exchange_id!r} in this ledger")
         await answer(send, 200, dump_row(row))
 
@@ -132,8 +145,27 @@ class OwnPages:
             task_type=said.task_type,
             parent_task_id=said.parent,
         )
+        if _client(scope) is not None:
+            await asyncio.to_thread(self._refuse_another_keys, task_id, scope)
         self._ledger.outcome(task_id, outcome)
         await answer(send, 200, msgspec.json.encode({"task_id": task_id, "recorded": True}))
+
+    def _refuse_another_keys(self, task_id: str, scope: Scope) -> None:
+        """Whose key made a task's first call, its task it is."""
+        for row in self._ledger.rows(RowFilter(task_id=task_id, limit=1)):
+            if not _is_own(scope, row):
+                raise Forbidden(f"the task {task_id[:200]!r} is another key's")
+
+
+def _client(scope: Scope) -> VirtualKey | None:
+    """The key of a request that sees only what is its own."""
+    key: VirtualKey | None = scope[_KEY]
+    return key if key is not None and key.role == "client" else None
+
+
+def _is_own(scope: Scope, row: ExchangeRow) -> bool:
+    key = _client(scope)
+    return key is None or row.opened.attribution.key_scope == key.name
 
 
 def _parse_outcome(body: bytes) -> _OutcomeBody:
@@ -152,5 +184,5 @@ def _only(
     page: Callable[[Scope, Receive, Send], Awaitable[None]],
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     if scope["method"] not in methods:
-        raise _WrongMethod(f"{scope['path']!r} takes {' and '.join(methods)} only")
+        raise WrongMethod(f"{scope['path']!r} takes {' and '.join(methods)} only")
     return page

@@ -22,7 +22,7 @@ from farthing.core.records import (
     replaces,
 )
 
-__all__ = ["Change", "changed", "charge", "dump_change", "parse_change"]
+__all__ = ["Change", "budget_keys", "changed", "charge", "dump_change", "parse_change"]
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -82,6 +82,15 @@ def charge(row: ExchangeRow | None) -> int:
     if ending.high_pico is not None:
         return ending.high_pico
     return row.opened.hold_pico or 0
+
+
+def budget_keys(opened: Opened) -> tuple[str, ...]:
+    """Under which keys an exchange is held and spent, each once."""
+    if opened.scope is None:
+        return opened.budget_keys
+    if not opened.budget_keys:
+        return (opened.scope,)
+    return tuple(dict.fromkeys((opened.scope, *opened.budget_keys)))
 
 
 def _opened(row: ExchangeRow | None, opened: Opened) -> ExchangeRow:

@@ -30,7 +30,7 @@ OPENED_COLUMNS: Final = tuple(
     """
     exchange_id opened_at task_id parent_task_id root_task_id task_type key_scope session_id
     agent_id attributed_by endpoint path model_asked is_streamed request_bytes body_digest scope
-    reservation_id hold_usd hold_pico worst_usd worst_pico engine_version attempt
+    reservation_id hold_usd hold_pico worst_usd worst_pico engine_version attempt budget_keys
     """.split()
 )
 SETTLED_COLUMNS: Final = tuple(
@@ -93,6 +93,7 @@ def opened_values(opened: Opened) -> tuple[Column, ...]:
         *split(opened.high_pico),
         opened.engine_version,
         opened.attempt,
+        _dump_codes(opened.budget_keys),
     )
 
 

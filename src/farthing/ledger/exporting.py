@@ -30,7 +30,11 @@ def _names(kind: type[msgspec.Struct], *without: str) -> tuple[str, ...]:
 
 
 _ATTRIBUTION: Final = _names(Attribution)
-_OPENED: Final = _names(Opened, "exchange_id", "attribution", "opened_at", "hold_pico", "high_pico")
+_OPENED: Final = _names(
+    Opened,
+    *("exchange_id", "attribution", "opened_at", "hold_pico", "high_pico"),
+    "budget_keys",  # a list, of names that may hold spaces; the database has it
+)
 _COUNTS: Final = (
     "uncached cache_write_5m cache_write_1h cache_read output output_thinking"
     " web_search_requests web_fetch_requests code_execution_requests"

@@ -9,6 +9,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from farthing.core.batches import KnownBatch
+from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
     ExchangeRow,
     Held,
@@ -56,9 +57,20 @@ class MemoryLedger:
         self, scope: str, amount_pico: int, cap_pico: int, *, reservation_id: str, now: datetime
     ) -> Held | Refused:
         """Hold an amount under a cap, atomically."""
-        del now  # windows of time belong to the scope's name
         with self._lock:
-            return self._book.hold(scope, amount_pico, cap_pico, reservation_id=reservation_id)
+            return self._book.hold(
+                scope, amount_pico, cap_pico, reservation_id=reservation_id, now=now
+            )
+
+    def reserve(self, reservation: Reservation, *, now: datetime) -> Admitted | Denied:
+        """Hold under several keys, all or none, atomically."""
+        with self._lock:
+            return self._book.reserve(reservation, now=now)
+
+    def spent_and_held(self, key: str) -> tuple[int, int]:
+        """What is spent and held under a key, in 10⁻¹² USD."""
+        with self._lock:
+            return self._book.spent_and_held(key)
 
     def release(self, reservation_id: str) -> None:
         """End a hold that led to nothing."""
@@ -117,10 +129,10 @@ class MemoryLedger:
         if row.outcome is not None:
             outcome = Outcome(outcome=row.outcome, score=row.score)
             self._outcomes[opened.attribution.task_id] = outcome
-        self._book.spend(opened.scope, charge(row))
+        self._book.spend(row, charge(row))
         if row.settlement is None:
             self._orphans.append(row)
-            self._book.restore(opened.scope, opened.reservation_id, opened.hold_pico)
+            self._book.restore(opened)
 
     def _move(self, exchange_id: str, change: Change) -> None:
         before = self._rows.get(exchange_id)

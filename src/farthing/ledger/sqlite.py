@@ -20,6 +20,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from farthing.core.batches import KnownBatch
+from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
     ExchangeRow,
     Held,
@@ -85,8 +86,7 @@ class SqliteLedger:
         self._unwritten: set[str] = set()
         self._orphans = list(self._held.values())
         for row in self._orphans:
-            opened = row.opened
-            self._book.restore(opened.scope, opened.reservation_id, opened.hold_pico)
+            self._book.restore(row.opened)
         self._writer: Writer[Change] = Writer(
             self._apply,
             lock=self._lock,
@@ -137,9 +137,20 @@ class SqliteLedger:
         self, scope: str, amount_pico: int, cap_pico: int, *, reservation_id: str, now: datetime
     ) -> Held | Refused:
         """Hold an amount under a cap, atomically."""
-        del now  # windows of time belong to the scope's name
         with self._lock:
-            return self._book.hold(scope, amount_pico, cap_pico, reservation_id=reservation_id)
+            return self._book.hold(
+                scope, amount_pico, cap_pico, reservation_id=reservation_id, now=now
+            )
+
+    def reserve(self, reservation: Reservation, *, now: datetime) -> Admitted | Denied:
+        """Hold under several keys, all or none, atomically."""
+        with self._lock:
+            return self._book.reserve(reservation, now=now)
+
+    def spent_and_held(self, key: str) -> tuple[int, int]:
+        """What is spent and held under a key, in 10⁻¹² USD."""
+        with self._lock:
+            return self._book.spent_and_held(key)
 
     def release(self, reservation_id: str) -> None:
         """End a hold that led to nothing."""

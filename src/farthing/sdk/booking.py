@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
+from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
     ExchangeRow,
     Held,
@@ -35,7 +36,7 @@ class TaskLedger:
         #: exchange id → the task that it was opened in, until it ends
         self._tasks: dict[str, Task] = {}
         #: exchange id → why its call was refused, until somebody asks
-        self._refusals: dict[str, Refused] = {}
+        self._refusals: dict[str, Refused | Denied] = {}
         self._is_left = False
         known_books.add(self)
 
@@ -63,6 +64,13 @@ class TaskLedger:
         )
         if isinstance(reply, Refused):
             self._refusals[reservation_id.rpartition(".")[0]] = reply
+        return reply
+
+    def reserve(self, reservation: Reservation, *, now: datetime) -> Admitted | Denied:
+        """Hold under several keys, all or none."""
+        reply = self._ledger.reserve(reservation, now=now)
+        if isinstance(reply, Denied):
+            self._refusals[reservation.reservation_id.rpartition(".")[0]] = reply
         return reply
 
     def release(self, reservation_id: str) -> None:
@@ -101,6 +109,17 @@ class TaskLedger:
         refused = self._refusals.pop(exchange_id, None)
         if refused is None:
             return BudgetExceeded(message)
+        if isinstance(refused, Denied):
+            claim, standing = refused.claim, refused.standing
+            return BudgetExceeded(
+                message,
+                scope=claim.key,
+                limit=_usd(standing.limit_pico),
+                spent=_usd(standing.spent_pico),
+                held=_usd(standing.held_pico),
+                estimated=_usd(claim.worst_pico),
+                resets_at=claim.resets_at,
+            )
         return BudgetExceeded(
             message,
             scope=refused.scope,

@@ -162,7 +162,7 @@ class _Attempt:
         """``driver.ports.Sender`` of this attempt."""
 
         def send(body: bytes) -> Answer:
-            self.is_asked = True
+            self.is_asked, self.fault, self.source = True, None, None
             try:
                 self.result = call_next(self._outgoing(body))
             except Exception as error:
@@ -180,7 +180,7 @@ class _Attempt:
         """``driver.ports.AsyncSender`` of this attempt."""
 
         async def send(body: bytes) -> AsyncAnswer:
-            self.is_asked = True
+            self.is_asked, self.fault, self.async_source = True, None, None
             try:
                 self.result = await call_next(self._outgoing(body))
             except Exception as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, Protocol
 
+from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
     ExchangeRow,
     Held,
@@ -67,6 +68,10 @@ class TelemetryLedger:
         return self._ledger.hold(
             scope, amount_pico, cap_pico, reservation_id=reservation_id, now=now
         )
+
+    def reserve(self, reservation: Reservation, *, now: datetime) -> Admitted | Denied:
+        """Hold under several keys, all or none."""
+        return self._ledger.reserve(reservation, now=now)
 
     def release(self, reservation_id: str) -> None:
         """End a hold."""

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from farthing.cli.doctor_checks import Finding, findings
+from farthing.cli.doctor_checks import findings
+from farthing.cli.doctor_findings import Finding
 from farthing.cli.main import main
 from farthing.compose import RunningGateway, running_gateway
 from farthing.config import Settings
@@ -73,7 +74,9 @@ def test_all_is_well(doctor, gateway, emu, monkeypatch, capsys):
     main(["install", "claude", "--port", gateway.url.rpartition(":")[2]])
     code, found = doctor(*at(gateway, emu))
 
-    looked_at = "settings python gateway shell claude traffic clock disk ledger prices".split()
+    looked_at = (
+        "settings python gateway shell claude traffic clock disk ledger prices calibration".split()
+    )
     levels = {name: finding["level"] for name, finding in found.items()}
     assert levels == dict.fromkeys([*looked_at, "tool search"], "ok")
     assert code == 0

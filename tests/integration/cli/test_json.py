@@ -47,6 +47,7 @@ CALLS: Final[dict[str, tuple[str, ...]]] = {
     "price": ("claude-opus-4-8 --prompt 5k", "--list", "claude-opus-4-8 --break-even --prefix 9k"),
     "replay": ("scenario:classification", "{trace}"),
     "report": ("--ledger {ledger}", "--ledger {ledger} --by model", "--ledger {empty}"),
+    "savings": ("--ledger {ledger}", "--ledger {ledger} --by day --why", "--ledger {empty}"),
     "tail": ("--no-follow --ledger {ledger}", "--no-follow --ledger {empty}"),
     "trace": ("show {trace}",),
     "uninstall": ("claude", "claude --dry-run"),

@@ -1,7 +1,8 @@
 """The clients under test talk to ``claude_api_url``; the witness behind it is ``emu``.
 
-Each test runs twice, the second time with the gateway in between: a test uses ``emu`` only to look
-at what arrived and to move the clock, so it cannot tell the difference.
+Each test runs three times: alone, with the gateway in between as it comes (levers of ``safe`` on),
+and with levers off. A test uses ``emu`` only to look at what arrived and to move the clock, so it
+cannot tell the difference.
 """
 
 from __future__ import annotations
@@ -23,14 +24,19 @@ def emu() -> Iterator[RunningEmulator]:
         yield running
 
 
-@pytest.fixture(params=["direct", "gateway"])
+@pytest.fixture(params=["direct", "gateway", "levers off"])
 def claude_api_url(
     request: pytest.FixtureRequest, emu: RunningEmulator, tmp_path: Path
 ) -> Iterator[str]:
     if request.param == "direct":
         yield emu.url
         return
-    settings = Settings(upstream=emu.url, port=0, ledger=str(tmp_path / "ledger.db"))
+    settings = Settings(
+        upstream=emu.url,
+        port=0,
+        ledger=str(tmp_path / "ledger.db"),
+        cache="engine" if request.param == "gateway" else "off",
+    )
     with running_gateway(settings) as gateway:
         yield gateway.url
 

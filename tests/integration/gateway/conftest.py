@@ -20,7 +20,9 @@ def upstream() -> Iterator[RawUpstream]:
 
 @pytest.fixture
 def gateway(upstream: RawUpstream, tmp_path: Path) -> Iterator[RunningGateway]:
-    settings = Settings(upstream=upstream.url, port=0, ledger=str(tmp_path / "ledger.db"))
+    settings = Settings(
+        upstream=upstream.url, port=0, ledger=str(tmp_path / "ledger.db"), cache="off"
+    )
     with running_gateway(settings) as running:
         yield running
 

@@ -195,7 +195,7 @@ def http_request(
     method: str, path: str, body: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None
 ) -> bytes:
     """A request with its length, host and the headers given, in that order."""
-    fields = [(b"host", b"gateway.test"), *(headers or [])]
+    fields = [(b"host", b"gateway.localhost"), *(headers or [])]
     if body or method in ("POST", "PUT", "PATCH"):
         fields.append((b"content-length", b"%d" % len(body)))
     lines = [f"{method} {path} HTTP/1.1".encode("latin-1")]

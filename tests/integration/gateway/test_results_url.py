@@ -22,7 +22,7 @@ from tests.integration.gateway.raw_http import (
 PATH = "/v1/messages/batches"
 ONE = f"{PATH}/msgbatch_1"
 #: what the requests of ``http_request`` name as their host
-CLIENT = b"http://gateway.test"
+CLIENT = b"http://gateway.localhost"
 Headers = list[tuple[bytes, bytes]]
 
 

@@ -13,9 +13,11 @@ import httpx2
 import pytest
 
 import farthing
+from farthing.core.budgets import Budget
 from farthing.core.records import ExchangeRow, Settlement
 from farthing.lab.emulator import RunningEmulator
 from farthing.ledger import MemoryLedger, SqliteLedger
+from farthing.ledger.budgets_file import BudgetFile, budgets_path
 from tests.integration.gateway.raw_http import RawUpstream, raw_upstream
 
 HAIKU = "claude-haiku-5-5"
@@ -292,6 +294,23 @@ def test_a_call_that_a_budget_does_not_hold_is_refused_once_and_never_sent(made,
     assert raised.value.scope == f"task:{dear.id}"
     assert str(raised.value.limit) == "0.0001"
     assert (raised.value.estimated or 0) > 0
+
+
+def test_a_budget_over_a_window_says_scope_limit_spent_held_and_reset(made, tmp_path, emu):
+    place = tmp_path / "ledger.db"
+    budget = Budget(name="team", scope="everything", limit_pico=10**8, window="day")
+    BudgetFile(budgets_path(place)).change(lambda _: (budget,))
+    with farthing.Farthing(ledger=place) as middleware:
+        client = made(middleware, max_retries=5)
+        with pytest.raises(farthing.BudgetExceededError, match="'team'") as raised:
+            client.messages.create(**ASKED)
+
+    assert emu.requests == []
+    said = raised.value
+    assert str(said.scope).startswith("everything@day:")
+    assert (str(said.limit), said.spent, said.held) == ("0.0001", 0, 0)
+    assert said.resets_at is not None
+    assert (said.estimated or 0) > 0.0001
 
 
 def test_a_budget_may_be_said_for_one_call(made, middleware, emu):

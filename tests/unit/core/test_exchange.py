@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from farthing.core.engine import Engine
+from farthing.core.engine_setup import EngineSetup
+from farthing.core.engine_values import Caller, EngineCall, Reading
 from farthing.core.exchange import converse
 from farthing.core.exchange_effects import Interrupted, Open
-from farthing.core.exchange_plan import Plan
+from farthing.core.policy import policy_of
 from farthing.core.records import ExchangeRow, Held, Opened, Refused, Settlement
 from farthing.errors import (
     EngineBug,
@@ -520,18 +523,22 @@ def test_a_budget_that_cannot_be_asked_does_as_the_operator_says(fault: str, sta
 # -- our own mistakes -----------------------------------------------------------------------------
 
 
-def broken_planner(*_: object) -> Plan:
-    raise RuntimeError("a bug of ours")
+class BrokenEngine(Engine):
+    def begin(self, reading: Reading, caller: Caller) -> EngineCall | None:
+        raise RuntimeError("a bug of ours")
 
 
-def test_a_plan_that_fails_leaves_the_clients_bytes():
-    talk = Talk(setup=setup(planner=broken_planner))
+def test_levers_that_fail_leave_the_clients_bytes():
+    made = EngineSetup(
+        policy=policy_of("safe"), engine_version="1", install_key=b"k", prices=catalog()
+    )
+    talk = Talk(setup=setup(engine=BrokenEngine(made)))
     upstream = FakeUpstream([message()])
 
     assert talk.run(call(), upstream).status == 200
     assert upstream.sent == [body()]
-    assert talk.notes == ["fail_open.plan"]
-    assert "fail_open.plan" in end(talk.row()).notes
+    assert talk.notes == ["fail_open.levers"]
+    assert "fail_open.levers" in end(talk.row()).notes
 
 
 def test_prices_that_fail_leave_tokens():

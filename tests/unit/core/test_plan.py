@@ -278,3 +278,15 @@ def test_a_request_that_was_wrong_before_may_still_be_planned():
         later_pico=1.0,
     )
     assert plan(case(blocks), [fanout]).accepted == ("cache.diagnostics",)
+
+
+def test_marks_said_by_a_shape_alone_are_written_by_the_case_or_refused_by_it():
+    proposal = Proposal(lever="cache.marks", shape=marked, later_pico=MUCH)
+
+    written = plan(case(remark=lambda _: [mark("system")]), [proposal])
+    refused = plan(case(remark=lambda _: None), [proposal])
+
+    assert b"cache_control" in written.body
+    assert [lever for lever, _ in written.steps(case().view)] == ["cache.marks"]
+    assert only(refused).reason == "invalid"
+    assert refused.body == case().request.body

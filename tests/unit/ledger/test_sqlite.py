@@ -405,5 +405,5 @@ def test_idle_scopes_are_forgotten_here_and_remembered_by_the_database(start):
 
     ledger._book.forget_idle(ledger._held.values(), limit=2)
 
-    assert set(ledger._book._scopes) == {"task:asked", "task:in flight"}
+    assert set(ledger._book._accounts) == {"task:asked", "task:in flight"}
     assert ledger._book.spent_and_held(SCOPE) == (COST.total, 0)
