@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from farthing.cli.main import COMMANDS, main
+from farthing.compose.place import install_key
 from farthing.ledger import SqliteLedger
 from tests.contract.exchanges import opened, settled
 
@@ -24,7 +25,9 @@ WITHOUT: Final = {"emulate", "run", "serve"}
 
 #: command → calls of it, ``--json`` left out; names in braces are files that are made first
 CALLS: Final[dict[str, tuple[str, ...]]] = {
+    "alerts": ("list --ledger {ledger}",),
     "audit": ("{trace}", "{trace} --policies"),
+    "budget": ("list --ledger {ledger}", "set team --limit 5 --ledger {ledger}"),
     "compare": ("{ledger} {ledger}", "--ledger {ledger} 2026-11-01..2026-11-02 30d.."),
     "config": ("show", "show --origin"),
     "demo": ("--scenario classification --through simulation",),
@@ -37,12 +40,15 @@ CALLS: Final[dict[str, tuple[str, ...]]] = {
     "explain": ("x0 --ledger {ledger}",),
     "import": ("{trace} -o {output}",),
     "install": ("claude", "claude --dry-run", "claude"),
+    "journal": ("verify --ledger {ledger}",),
+    "keys": ("list --ledger {ledger}", "create ci --ledger {ledger}"),
     "ledger": (
         "path",
         "check --ledger {ledger}",
         "export --ledger {ledger}",
         "export --ledger {empty}",
     ),
+    "loops": ("scan {trace}",),
     "predict": ("{request}", "{request} --after {request} --gap 1m"),
     "price": ("claude-opus-4-8 --prompt 5k", "--list", "claude-opus-4-8 --break-even --prefix 9k"),
     "replay": ("scenario:classification", "{trace}"),
@@ -77,6 +83,7 @@ def write_ledger(path: Path, rows: int) -> None:
         ledger.open(opened(f"x{number}", opened_at=at))
         ledger.settle(settled(f"x{number}", ended_at=at))
     ledger.close()
+    install_key(path)  # made with the ledger wherever a gateway makes one
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 import farthing
+from farthing.core.fanout import WaitReason
 from farthing.core.levers import LEVERS
 from farthing.core.records import AttributionSource, ExchangeState
 from farthing.errors import UpstreamError
@@ -26,10 +27,12 @@ from farthing.reports.explain_words import (
 SOURCE = Path(farthing.__file__).parent
 #: methods that leave their first argument as a note on an exchange, and where they are called
 NOTING = {"note", "_noted", "_settle_cut", "_unheld", "_refuse", "Note"}
-#: packages whose `.note` is about something else: traces note problems of files
-OTHERS = {"traces", "lab"}
+#: packages whose `.note` is about something else: problems of files, and events of the journal
+OTHERS = {"traces", "lab", "compose"}
 #: a note handed on under this name
 HANDED = "note"
+#: these say that a lever acts, or would
+ACTING = {"accepted", "waited", "would_wait"}
 #: a whole reason code, written out
 LITERAL = re.compile(r"[+-][a-z_.]+:([a-z_]+)")
 
@@ -88,7 +91,7 @@ def reasons(module: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Considered":
             yield from (t for k in node.keywords if k.arg == "reason" for t in texts(k.value))
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "reason":
-            yield from (text for text in texts(node.value) if text != "accepted")
+            yield from (text for text in texts(node.value) if text not in ACTING)
         if isinstance(node, ast.FunctionDef) and node.name == "_why_not":
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Return) and inner.value is not None:
@@ -100,13 +103,15 @@ def reasons(module: ast.Module) -> Iterator[str]:
 
 
 NOTED = sorted({code for module in modules() for code in noted(module)})
-REASONED = sorted({code for module in modules() for code in reasons(module)})
+REASONED = sorted(
+    {code for module in modules() for code in reasons(module)} | set(get_args(WaitReason)) - ACTING
+)
 
 
 def test_the_search_finds_codes_of_every_kind():
     assert {"answer.cut", "budget.refused", "unpriced.model", "fail_open.price"} <= set(NOTED)
     assert {"credential.subscription", "ledger.recovered", "interrupted"} <= set(NOTED)
-    assert {"bypass", "client_marks", "too_short", "nothing_to_do"} <= set(REASONED)
+    assert {"bypass", "client_mark", "too_short", "nothing_to_do"} <= set(REASONED)
 
 
 @pytest.mark.parametrize("code", NOTED)

@@ -1,0 +1,91 @@
+"""What a key that is limited to some models may send: every model a request names must be allowed.
+
+Rules from outside (API facts, sections 4.8 and 5, 2026-11): a request names models in ``model``, in
+``fallbacks`` and in server tools that ask another model (the advisor). Of a member given twice
+readers differ on which one counts, so each counts here.
+
+Where the models of a call cannot be seen (batches pass through in pieces, endpoints we do not
+know), a limited key may read and delete, and not start anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from farthing.core.keys import VirtualKey
+from farthing.errors import RequestError
+from farthing.wire.request import Request
+
+__all__ = ["ModelNotAllowed", "check_models", "check_route"]
+
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_SEEN: Final = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
+_FILES: Final = "/v1/files"
+#: members of a request in which models are named, besides ``model``
+_NAMING: Final = frozenset({"fallbacks", "fallback_model", "tools"})
+
+
+class ModelNotAllowed(RequestError):
+    """The key may not use this model."""
+
+    code = "access.model_not_allowed"
+    status_hint = 403
+
+
+def check_route(key: VirtualKey, method: str, path: str) -> None:
+    """Can the models of this call be seen, if the key is limited to some?"""
+    if key.models is None or method in _READING or path in _SEEN or path == _FILES:
+        return
+    raise ModelNotAllowed(
+        f"the key {key.name!r} is limited to some models, and those of {method[:16]} "
+        f"{path[:100]!r} cannot be checked; take a key without that limit"
+    )
+
+
+def check_models(key: VirtualKey, body: bytes) -> None:
+    """Raise where a Messages request names a model that the key may not use."""
+    if key.models is None:
+        return
+    models = list(_models(body))
+    if not models:
+        raise ModelNotAllowed(f"the key {key.name!r} is limited to some models: name one")
+    for model in models:
+        if not key.allows_model(model):
+            allowed = ", ".join(key.models)
+            raise ModelNotAllowed(
+                f"the key {key.name!r} may not use {model[:120]!r}; it may use {allowed}"
+            )
+
+
+def _models(body: bytes) -> Iterator[str]:
+    request = Request.parse(body)
+    for field in request.fields:
+        if field.name != "model" and field.name not in _NAMING:
+            continue
+        value = _loaded(request.body[field.start : field.end])
+        if field.name == "model" or isinstance(value, str):
+            yield value if isinstance(value, str) else ""
+        else:
+            yield from _inside(value)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object with each of its members, also those that are given twice."""
+
+
+def _loaded(raw: bytes) -> Any:
+    try:
+        return json.loads(raw, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        raise RequestError("the request's models cannot be read") from None
+
+
+def _inside(value: Any) -> Iterator[str]:
+    """The models in a list of objects, or in one."""
+    for one in [value] if isinstance(value, _Pairs) else value or []:
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, _Pairs):
+            yield from (said for name, said in one if name == "model" and isinstance(said, str))
