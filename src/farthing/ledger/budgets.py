@@ -1,32 +1,36 @@
-"""Who may spend how much: holds and spending per scope, in memory, exact.
+"""Who may spend how much: holds and spending per scope × window, in memory, exact.
 
-A budget is kept while ``spent + held + asked <= cap``. Holds live here only; each that led to an
-intent is also in the ledger's row, from where it comes back after a restart. The ledger's lock
-guards every call, which makes ``hold`` atomic.
+A budget is kept while ``spent + held + asked <= cap`` (``core.budgets_account``). A reservation
+holds under all of its keys or under none. Holds live here only; each that led to an intent is also
+in the ledger's row, from where it comes back after a restart. The ledger's lock guards every call,
+which makes ``reserve`` atomic.
+
+A hold without an intent has a lease: who reserved and was never heard of again (it died between
+the two) holds nothing after ``LEASE``. A clock that is set forward would end every lease at once,
+and let others in beside calls that are about to be sent; so between two reservations at most
+``_STEP`` counts as passed. An intent that comes later than its lease holds again, unasked.
+When a process dies, its holds without an intent die with it, and those with one become intervals
+at the next start, which count with their upper end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
-from farthing.core.records import ExchangeRow, Held, Refused
+from farthing.core.budgets_account import Account, Admitted, Claim, Denied, Reservation
+from farthing.core.records import ExchangeRow, Held, Opened, Refused
 from farthing.errors import EngineBug
-from farthing.ledger.changes import charge
+from farthing.ledger.changes import budget_keys, charge
 
-__all__ = ["BudgetBook"]
+__all__ = ["LEASE", "BudgetBook"]
+
+LEASE: Final = timedelta(minutes=5)
+_STEP: Final = timedelta(seconds=10)
 
 #: idle scopes are forgotten beyond this many; the ledger knows what they spent
 _SCOPES: Final = 10_000
-
-
-@dataclass(slots=True)
-class _Scope:
-    spent_pico: int
-    held_pico: int = 0
-    #: reservation id → amount; their sum is ``held_pico``
-    holds: dict[str, int] = field(default_factory=dict)
 
 
 class BudgetBook:
@@ -35,64 +39,98 @@ class BudgetBook:
     def __init__(self, spent_before: Callable[[str], int]) -> None:
         #: what the ledger says a scope has spent, asked once when the scope is first met
         self._spent_before = spent_before
-        self._scopes: dict[str, _Scope] = {}
-        #: reservation id → scope
-        self._scope_of: dict[str, str] = {}
+        self._accounts: dict[str, Account] = {}
+        #: reservation id → the keys that it holds under
+        self._keys_of: dict[str, tuple[str, ...]] = {}
+        #: reservations without an intent, oldest first, and when they were made
+        self._unopened: dict[str, timedelta] = {}
+        #: the time that counts for leases
+        self._passed = timedelta(0)
+        self._last: datetime | None = None
 
     def hold(
-        self, scope: str, amount_pico: int, cap_pico: int, *, reservation_id: str
+        self,
+        scope: str,
+        amount_pico: int,
+        cap_pico: int,
+        *,
+        reservation_id: str,
+        now: datetime,
     ) -> Held | Refused:
         """Hold an amount if it still fits; asking again with the same id changes nothing."""
-        entry = self._scope(scope)
-        if reservation_id in entry.holds:
-            return Held(reservation_id=reservation_id, amount_pico=entry.holds[reservation_id])
-        if reservation_id in self._scope_of or amount_pico < 0:
-            raise EngineBug(f"cannot hold {amount_pico!r} as {reservation_id!r}: used, or negative")
-        if entry.spent_pico + entry.held_pico + amount_pico > cap_pico:
+        if amount_pico < 0:
+            raise EngineBug(f"cannot hold {amount_pico!r} as {reservation_id!r}: negative")
+        claim = Claim(
+            key=scope, limit_pico=cap_pico, worst_pico=amount_pico, likely_pico=amount_pico
+        )
+        reply = self.reserve(Reservation(reservation_id=reservation_id, claims=(claim,)), now=now)
+        if isinstance(reply, Denied):
             return Refused(
                 scope=scope,
                 limit_pico=cap_pico,
-                spent_pico=entry.spent_pico,
-                held_pico=entry.held_pico,
+                spent_pico=reply.standing.spent_pico,
+                held_pico=reply.standing.held_pico,
                 asked_pico=amount_pico,
             )
-        self.restore(scope, reservation_id, amount_pico)
-        return Held(reservation_id=reservation_id, amount_pico=amount_pico)
+        held = self._account(scope).held_for(reservation_id)
+        return Held(reservation_id=reservation_id, amount_pico=held or 0)
 
-    def restore(
-        self, scope: str | None, reservation_id: str | None, amount_pico: int | None
-    ) -> None:
+    def reserve(self, reservation: Reservation, *, now: datetime) -> Admitted | Denied:
+        """Hold under every key, or under none; asking again with the same id changes nothing."""
+        self._expire(now)
+        reservation_id, claims = reservation.reservation_id, reservation.claims
+        keys = tuple(dict.fromkeys(claim.key for claim in claims))
+        known = self._keys_of.get(reservation_id)
+        if known is not None and known != keys:
+            raise EngineBug(f"reservation {reservation_id!r} holds under other keys already")
+        if known is None:
+            denied = self._hold(reservation_id, claims, keys)
+            if denied is not None:
+                return denied
+            self._unopened[reservation_id] = self._passed
+        standings = tuple(self._account(c.key).standing(c.key, c.limit_pico) for c in claims)
+        return Admitted(reservation_id=reservation_id, standings=standings)
+
+    def restore(self, opened: Opened) -> None:
         """Hold without asking: what a dead process held, until its exchange is closed."""
-        if scope is None or reservation_id is None or amount_pico is None:
+        reservation_id, amount = opened.reservation_id, opened.hold_pico
+        keys = budget_keys(opened)
+        if reservation_id is None or amount is None or not keys:
             return
-        entry = self._scope(scope)
-        entry.holds[reservation_id] = amount_pico
-        entry.held_pico += amount_pico
-        self._scope_of[reservation_id] = scope
+        for key in keys:
+            self._account(key).hold(reservation_id, amount, amount)
+        self._keys_of[reservation_id] = keys
 
     def moved(self, before: ExchangeRow | None, after: ExchangeRow) -> None:
         """An exchange took a step: its hold ends with it, its charge is booked."""
+        opened = after.opened
         if after.settlement is not None:
-            self.release(after.opened.reservation_id)
+            self.release(opened.reservation_id)
+        elif opened.reservation_id is not None:
+            self._unopened.pop(opened.reservation_id, None)
+            if opened.reservation_id not in self._keys_of:
+                self.restore(opened)  # its lease had ended, or nobody had asked
         if before is not None:
-            self.spend(before.opened.scope, -charge(before))
-        self.spend(after.opened.scope, charge(after))
+            self.spend(before, -charge(before))
+        self.spend(after, charge(after))
 
     def release(self, reservation_id: str | None) -> None:
         """Give a hold back; unknown ids and None are ignored, so it may be repeated."""
-        scope = self._scope_of.pop(reservation_id, None) if reservation_id else None
-        if scope is not None and reservation_id is not None:
-            entry = self._scopes[scope]
-            entry.held_pico -= entry.holds.pop(reservation_id)
+        if reservation_id is None:
+            return
+        self._unopened.pop(reservation_id, None)
+        for key in self._keys_of.pop(reservation_id, ()):
+            self._accounts[key].release(reservation_id)
 
-    def spend(self, scope: str | None, amount_pico: int) -> None:
+    def spend(self, row: ExchangeRow, amount_pico: int) -> None:
         """Book spending, or take some back where an interval became a cost."""
-        if scope is not None and amount_pico:
-            self._scope(scope).spent_pico += amount_pico
+        if amount_pico:
+            for key in budget_keys(row.opened):
+                self._account(key).spent_pico += amount_pico
 
     def spent_and_held(self, scope: str) -> tuple[int, int]:
         """Both sums of one scope, in 10⁻¹² USD."""
-        entry = self._scope(scope)
+        entry = self._account(scope)
         return entry.spent_pico, entry.held_pico
 
     def forget_idle(self, rows: Iterable[ExchangeRow], *, limit: int = _SCOPES) -> None:
@@ -101,12 +139,44 @@ class BudgetBook:
         ``rows`` are the exchanges that the ledger does not have as they stand here: what the other
         scopes have spent can be asked again.
         """
-        if len(self._scopes) > limit:
-            kept = {row.opened.scope for row in rows}
-            self._scopes = {n: s for n, s in self._scopes.items() if s.holds or n in kept}
+        if len(self._accounts) > limit:
+            kept = {key for row in rows for key in budget_keys(row.opened)}
+            self._accounts = {
+                key: account
+                for key, account in self._accounts.items()
+                if not account.is_idle or key in kept
+            }
 
-    def _scope(self, scope: str) -> _Scope:
-        entry = self._scopes.get(scope)
+    def _hold(
+        self, reservation_id: str, claims: tuple[Claim, ...], keys: tuple[str, ...]
+    ) -> Denied | None:
+        """All of them, or the first that does not fit."""
+        amounts, worsts = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
+        for claim in claims:
+            account = self._account(claim.key)
+            amount = account.asked(claim)
+            if amount is None:
+                standing = account.standing(claim.key, claim.limit_pico)
+                return Denied(claim=claim, standing=standing)
+            amounts[claim.key] = max(amounts[claim.key], amount)
+            worsts[claim.key] = max(worsts[claim.key], claim.worst_pico)
+        for key in keys:
+            self._account(key).hold(reservation_id, amounts[key], worsts[key])
+        self._keys_of[reservation_id] = keys
+        return None
+
+    def _expire(self, now: datetime) -> None:
+        """End the holds whose lease is over: nobody came with an intent."""
+        step = timedelta(0) if self._last is None else now - self._last
+        self._passed += min(max(step, timedelta(0)), _STEP)
+        self._last = now
+        for reservation_id, since in list(self._unopened.items()):
+            if self._passed - since <= LEASE:
+                return
+            self.release(reservation_id)
+
+    def _account(self, key: str) -> Account:
+        entry = self._accounts.get(key)
         if entry is None:
-            entry = self._scopes[scope] = _Scope(self._spent_before(scope))
+            entry = self._accounts[key] = Account(self._spent_before(key))
         return entry
