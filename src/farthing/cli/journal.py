@@ -18,11 +18,11 @@ from farthing.ledger.audit_log import read_events, verify_file
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
-HELP: Final = "Verify or export the journal of decisions and refusals"
+HELP: Final = "Verify or export the journal of decisions"
 
 DESCRIPTION: Final = """\
-Verify or export the journal: policy and budget changes, raises, key actions, refusals, breakers,
-governor switches, degraded or rewritten requests, alerts that could not be delivered.
+Verify or export the journal: policy and budget changes, raises, key actions, alerts that could not
+be delivered.
 
   farthing journal verify                      is every entry as it was written, and none missing?
   farthing journal verify --noted COUNT:DIGEST and is this earlier head still part of it?
