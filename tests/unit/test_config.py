@@ -72,6 +72,8 @@ def test_the_nearer_source_wins_and_says_so():
         ),
         (lambda: parse_environment({"FARTHING_PROT": "1"}), "'FARTHING_PROT'.*'FARTHING_PORT'"),
         (lambda: parse_flags({"prot": "1"}), "'prot'.*'port'"),
+        (lambda: parse_file(b"[server]\nprt = 1", "f.toml"), "'server.prt'.*'gateway.port'"),
+        (lambda: parse_file(b"port = 1", "f.toml"), "'port'.*'gateway.port'"),
         (lambda: parse_file(b"zzz = 1", "f.toml"), "'zzz'.*farthing config show"),
     ],
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Final
 
 from farthing.cli.arguments import parse_since
 from farthing.cli.main import did_you_mean
-from farthing.cli.report_tasks import outermost, roots, task_value
+from farthing.cli.report_tasks import outermost, roots, task_value, tree_tags
 from farthing.core.comparison import TaskValue
 from farthing.errors import ConfigError
 from farthing.ledger.reporting import TaskTags, Window, open_figures
@@ -58,7 +58,10 @@ def parse_selection(text: str) -> Selection:
             "an empty side compares nothing; write 2026-11-01..2026-11-07, task-type=NAME, key=…, "
             "model=NAME, or a ledger's file"
         )
-    return Selection(text=text, **found)  # type: ignore[arg-type]  # each read by its own rule
+    selection = Selection(text=text, **found)  # type: ignore[arg-type]  # each read by its own rule
+    if selection.since and selection.until and selection.since >= selection.until:
+        raise ConfigError(f"{text!r} ends before it begins; write the earlier day first")
+    return selection
 
 
 def select_values(selection: Selection, *, default: Path, window: Window) -> list[TaskValue]:
@@ -72,13 +75,18 @@ def select_values(selection: Selection, *, default: Path, window: Window) -> lis
         if not chosen:
             _refuse_unknown("task type", selection.task_type, {t.task_type or "" for t in tasks})
     if selection.key or selection.model:
-        chosen = _tagged(selection, chosen, path)
+        chosen = _tagged(selection, chosen, _tags(tasks, path))
     return [task_value(task) for task in chosen]
 
 
-def _tagged(selection: Selection, tasks: Sequence[TaskTotals], path: Path) -> list[TaskTotals]:
+def _tags(tasks: Sequence[TaskTotals], path: Path) -> Mapping[str, TaskTags]:
     with open_figures(path) as figures:
-        tags = figures.task_tags()
+        return tree_tags(tasks, figures.task_tags())
+
+
+def _tagged(
+    selection: Selection, tasks: Sequence[TaskTotals], tags: Mapping[str, TaskTags]
+) -> list[TaskTotals]:
     chosen = [task for task in tasks if _fits(tags.get(task.task_id), selection)]
     if not chosen and selection.model:
         _refuse_unknown("model", selection.model, {tag.model for tag in tags.values()})
@@ -96,7 +104,10 @@ def _fits(tag: TaskTags | None, selection: Selection) -> bool:
 def _refuse_unknown(what: str, name: str, known: set[str]) -> None:
     """A name that is nowhere on record was mistyped; one that has no task here is just empty."""
     if name not in known:
-        raise ConfigError(f"no {what} {name!r} on record there{did_you_mean(name, known)}")
+        raise ConfigError(
+            f"no {what} {name!r} on record there{did_you_mean(name, known)}\n"
+            f"`farthing report --by {what.replace(' ', '-')}` lists those that are"
+        )
 
 
 def _part(part: str) -> dict[str, object]:

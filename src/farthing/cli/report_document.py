@@ -15,10 +15,12 @@ from typing import Any, Final
 from farthing.cli.compare_document import compared_as_json
 from farthing.cli.report_tasks import (
     halves,
+    is_begun,
     outermost,
     per_task,
     roots,
     task_value,
+    tree_tags,
     units_by,
 )
 from farthing.core.comparison import TaskValue
@@ -64,9 +66,7 @@ def build_report(path: Path, *, by: Grouping, window: Window) -> dict[str, Any]:
     units = _units(tasks, by=by, window=window, tags=tags)
     groups = [
         _group(name, sums.get(name, TaskSums()), units.get(name), latencies.get(name))
-        for name in sorted(
-            sums, key=lambda name: (by == "day" and name, -sums[name].cost_pico, name)
-        )
+        for name in _names(sums, units, tasks=tasks, by=by, window=window)
     ]
     if by == "task":
         _add_trees(groups, tasks)
@@ -90,6 +90,28 @@ def build_report(path: Path, *, by: Grouping, window: Window) -> dict[str, Any]:
     }
 
 
+def _names(
+    sums: Mapping[str, TaskSums],
+    units: Mapping[str, Sequence[TaskValue]],
+    *,
+    tasks: Sequence[TaskTotals],
+    by: Grouping,
+    window: Window,
+) -> list[str]:
+    """The groups, days in their order, others dearest first; a task may have made no call itself.
+
+    A task's place is that of its tree, so that a task stands above those it is made of.
+    """
+    costs = {name: line.cost_pico for name, line in sums.items()}
+    for name, values in units.items():
+        if name not in sums:
+            costs[name] = sum(value.cost_pico or 0 for value in values)
+    if by == "task":
+        begun = {t.task_id: t for t in tasks if t.task_id in sums or is_begun(t, window)}
+        costs = {name: task.tree.cost_pico for name, task in begun.items()}
+    return sorted(costs, key=lambda name: (by == "day" and name, -costs[name], name))
+
+
 def _units(
     tasks: Sequence[TaskTotals], *, by: Grouping, window: Window, tags: Mapping[str, TaskTags]
 ) -> Mapping[str, list[TaskValue]]:
@@ -100,21 +122,12 @@ def _units(
         case "day":
             return units_by(roots(tasks, window), lambda task: str(task.began_at)[:10])
         case "session":
-            named = _inherited(tasks, {name: tag.session_id for name, tag in tags.items()})
+            named = {name: tag.session_id for name, tag in tree_tags(tasks, tags).items()}
         case "key":
-            named = _inherited(tasks, {name: tag.key_scope for name, tag in tags.items()})
+            named = {name: tag.key_scope for name, tag in tree_tags(tasks, tags).items()}
         case _:
             return {}
     return units_by(roots(tasks, window), lambda task: named.get(task.task_id, ""))
-
-
-def _inherited(tasks: Sequence[TaskTotals], tags: Mapping[str, str]) -> Mapping[str, str]:
-    """A task that made no call itself is whose the first task below it is."""
-    found = dict(tags)
-    for task in tasks:
-        if task.task_id in tags:
-            found.setdefault(task.root_task_id, tags[task.task_id])
-    return found
 
 
 def _group(

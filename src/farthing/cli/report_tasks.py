@@ -9,13 +9,14 @@ that none is cut at the edge of a period.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from farthing.core.comparison import TaskValue, side_of
-from farthing.ledger.reporting import Window
+from farthing.ledger.reporting import TaskTags, Window
 from farthing.ledger.tasks import TaskTotals
 from farthing.pricing import dump_usd
 
@@ -26,6 +27,7 @@ __all__ = [
     "per_task",
     "roots",
     "task_value",
+    "tree_tags",
     "units_by",
 ]
 
@@ -68,6 +70,28 @@ def units_by(
     for task in tasks:
         found[name_of(task)].append(task_value(task))
     return found
+
+
+def tree_tags(tasks: Sequence[TaskTotals], tags: Mapping[str, TaskTags]) -> Mapping[str, TaskTags]:
+    """Whose each task is, with all that is below it.
+
+    Key and session are its own, or those of the first task below it that made a call; the model is
+    the one that answered most turns, where those of a task below count for its own main model.
+    """
+    known = {task.task_id: task for task in tasks}
+    whose = dict(tags)
+    turns: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for task in tasks:
+        if task.task_id not in tags:
+            continue
+        tag = tags[task.task_id]
+        for each in (task, *_above(task, known)):
+            whose.setdefault(each.task_id, tag)
+            turns[each.task_id][tag.model] += task.own.turns
+    return {
+        name: replace(whose[name], model=found.most_common(1)[0][0])
+        for name, found in turns.items()
+    }
 
 
 def task_value(task: TaskTotals) -> TaskValue:

@@ -15,6 +15,7 @@ from farthing.core.records import ExchangeRow, Settlement
 from farthing.core.subscription import SUBSCRIPTION_NOTE
 from farthing.pricing.money import PICO_PER_USD, dump_usd, show_usd
 from farthing.reports.figures import share, tokens, usd
+from farthing.reports.ledger_words import counted
 
 __all__ = ["Bill", "bill_lines", "bill_of"]
 
@@ -116,7 +117,8 @@ def _money(bill: Bill) -> str:
         return amount
     if bill.subscription == bill.calls:
         return f"{amount}, notional (a subscription pays; this is the API's list price),"
-    return f"{amount}, in part notional ({bill.subscription} calls of a subscription),"
+    calls = counted(bill.subscription, "call")
+    return f"{amount}, in part notional ({calls} of a subscription),"
 
 
 def _usd(amount_pico: int) -> str:
@@ -134,11 +136,12 @@ def _counted(bill: Bill) -> str:
 
 
 def _remarks(bill: Bill) -> Iterator[str]:
-    yield (
-        f"saved {_usd(bill.saved_pico)} by levers"
-        if bill.saved_pico
-        else ("saved nothing by levers")
-    )
+    if bill.saved_pico < 0:
+        yield f"LOST {_usd(-bill.saved_pico)} by levers"
+    elif bill.saved_pico:
+        yield f"saved {_usd(bill.saved_pico)} by levers"
+    else:
+        yield "saved nothing by levers"
     if bill.unsettled:
         low = _usd(bill.low_pico)
         high = "an unknown amount" if bill.high_pico is None else _usd(bill.high_pico)

@@ -13,7 +13,7 @@ import os
 import secrets
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from decimal import Decimal
 from importlib import import_module
@@ -24,6 +24,7 @@ from farthing.compose.own_levers import OwnLevers
 from farthing.compose.place import install_key, ledger_path
 from farthing.compose.reading import read_settings
 from farthing.compose.shared_ledgers import open_shared, release_shared
+from farthing.compose.telemetry import open_telemetry
 from farthing.config import Settings
 from farthing.driver import AsyncDriver, Driver, Ports
 from farthing.driver.jobs.batch_register import BatchRegister
@@ -170,16 +171,26 @@ class _Engine:
                 if isinstance(given, SqliteLedger)
                 else secrets.token_bytes(_KEY_BYTES)
             )
-        self._book = TaskLedger(ledger)
+        self._telemetry = ExitStack()
+        try:
+            told = self._telemetry.enter_context(open_telemetry(settings, ledger))
+        except FarthingError:
+            self._release()
+            raise
+        self._book = TaskLedger(told)
         self.ledger = ledger
         lock = threading.Lock()  # guards the setup
         self._levers = OwnLevers(settings, ledger, key=key, prices=catalog(), lock=lock)
         self.doors = _doors(settings, self._book, self._levers, lock)
 
     def close(self) -> None:
-        """Save what was learned; let go of the ledger, if it is ours."""
+        """Save what was learned, send what is to be told; let go of the ledger, if it is ours."""
         self._levers.close()
         self._book.leave()
+        self._telemetry.close()
+        self._release()
+
+    def _release(self) -> None:
         if self._shared is not None:
             release_shared(self._shared)
 

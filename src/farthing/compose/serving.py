@@ -28,6 +28,7 @@ from farthing.config import Settings
 from farthing.driver import AsyncDriver, Ports
 from farthing.driver.jobs.batch_polling import BatchPolling
 from farthing.driver.jobs.batch_register import BatchRegister
+from farthing.driver.ports import Clock
 from farthing.driver.system import SystemClock, TimeOrderedIds
 from farthing.errors import ConfigError, FarthingError
 from farthing.gateway.app import Doors, create_app
@@ -76,21 +77,25 @@ def serve(settings: Settings, *, prices: Catalog, announce: Callable[[str], None
     with listen(settings.host, settings.port) as listener, open_parts(settings, prices) as parts:
         _tune_process()
         announce(_url(listener))
-        _run(_serve(parts, listener, []))
+        _run(_serve(parts, listener, [], SystemClock()))
 
 
 @contextmanager
 def running_gateway(
-    settings: Settings, *, prices: Catalog | None = None
+    settings: Settings, *, prices: Catalog | None = None, clock: Clock | None = None
 ) -> Iterator[RunningGateway]:
-    """A gateway on a thread of its own for as long as the block lasts: for tests and notebooks."""
+    """A gateway on a thread of its own for as long as the block lasts: for tests and notebooks.
+
+    ``clock`` is when calls happen; an emulator on a virtual clock is best given a gateway on it.
+    """
     servers = list[Server]()
     with (
         listen(settings.host, settings.port) as listener,
         open_parts(settings, prices or catalog()) as parts,
     ):
         job = threading.Thread(
-            target=lambda: asyncio.run(_serve(parts, listener, servers)), daemon=True
+            target=lambda: asyncio.run(_serve(parts, listener, servers, clock or SystemClock())),
+            daemon=True,
         )
         job.start()
         try:
@@ -102,9 +107,11 @@ def running_gateway(
             job.join(settings.drain_seconds + _START_SECONDS)
 
 
-async def _serve(parts: Parts, listener: socket.socket, servers: list[Server]) -> None:
+async def _serve(
+    parts: Parts, listener: socket.socket, servers: list[Server], clock: Clock
+) -> None:
     async with Upstream(parts.upstream) as upstream:
-        made = _Made(parts, upstream)
+        made = _Made(parts, upstream, clock)
         servers.append(made.server)
         jobs = [asyncio.create_task(job) for job in made.jobs()]
         try:
@@ -118,10 +125,10 @@ async def _serve(parts: Parts, listener: socket.socket, servers: list[Server]) -
 class _Made:
     """The doors of one gateway and the jobs beside them, wired to one another."""
 
-    def __init__(self, parts: Parts, upstream: Upstream) -> None:
+    def __init__(self, parts: Parts, upstream: Upstream, clock: Clock) -> None:
         self._parts = parts
         self._upstream = upstream
-        self._clock = SystemClock()
+        self._clock = clock
         self._ids = TimeOrderedIds()
         self._ledger = ObservedLedger(parts.records, parts.metrics)
         ports = Ports(

@@ -353,6 +353,15 @@ def _flattened(table: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, _Sc
 def _check_names(given: Iterable[str], known: Mapping[str, Setting], where: str) -> None:
     for name in given:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "see `farthing config show`"
+            near = _nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else "see `farthing config show`"
             raise ConfigError(f"{where} sets {name!r}, which is no setting; {hint}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """What was meant; the section may be wrong or missing."""
+    by_key = {one.rpartition(".")[2]: one for one in known}
+    if near := get_close_matches(name, known, n=1):
+        return near[0]
+    near = get_close_matches(name.rpartition(".")[2], by_key, n=1)
+    return by_key[near[0]] if near else None

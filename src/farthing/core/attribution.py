@@ -27,12 +27,13 @@ from farthing.core.records import Attribution
 from farthing.errors import RequestError
 from farthing.wire.request import Request
 
-__all__ = ["attribute", "head_digest", "key_scope", "keyed_digest"]
+__all__ = ["attribute", "clean_name", "head_digest", "key_scope", "keyed_digest"]
 
 _LONGEST_NAME: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 _OLD_USER_ID: Final = re.compile(r"user_.*_session_([0-9A-Za-z-]{1,64})")
+_PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _NO_TRACE: Final = "0" * 32
 _DIGEST_BYTES: Final = 16
 
@@ -196,10 +197,11 @@ def _head(request: Request | None) -> list[bytes]:
 def _name(headers: Mapping[str, str], header: str) -> str | None:
     """A name a client chose, made fit to rest in a ledger."""
     text = headers.get(header)
-    return _cleaned(text) if text else None
+    return clean_name(text) if text else None
 
 
-def _cleaned(text: str) -> str | None:
+def clean_name(text: str) -> str | None:
+    """A name as it rests in a ledger; None: nothing is left of it."""
     return _CONTROL.sub("", text).strip()[:_LONGEST_NAME] or None
 
 
@@ -221,7 +223,7 @@ def _metadata_session(request: Request | None) -> str | None:
     try:
         user_id = _metadata_decoder.decode(raw).user_id or ""
         if user_id.startswith("{"):
-            return _cleaned(_user_id_decoder.decode(user_id).session_id or "")
+            return clean_name(_user_id_decoder.decode(user_id).session_id or "")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     found = _OLD_USER_ID.fullmatch(user_id)
@@ -235,9 +237,19 @@ def _trace(headers: Mapping[str, str]) -> str | None:
 
 
 def _baggage(headers: Mapping[str, str]) -> dict[str, str]:
-    """The members of the baggage header; their properties behind a semicolon are not ours."""
+    """The members of the baggage header; their properties behind a semicolon are not ours.
+
+    Values are percent-encoded (W3C Baggage, section 3.3.1.3, read 2026-11).
+    """
     pairs = (member.partition(";")[0].partition("=") for member in _members(headers))
-    return {key.strip(): cleaned for key, _, text in pairs if (cleaned := _cleaned(text))}
+    return {
+        key.strip(): cleaned for key, _, text in pairs if (cleaned := clean_name(_unquoted(text)))
+    }
+
+
+def _unquoted(text: str) -> str:
+    plain = _PERCENT.sub(lambda found: bytes.fromhex(found[1].decode()), text.encode())
+    return plain.decode(errors="replace")
 
 
 def _members(headers: Mapping[str, str]) -> list[str]:

@@ -100,6 +100,8 @@ def proposals(ask: MarkAsk) -> tuple[Proposal, ...]:
     """What ``cache.auto``, ``cache.marks`` and ``cache.ttl`` suggest for this request."""
     view, worth = ask.view, _Worth(ask)
     found: list[Proposal] = []
+    if marks_in_order(view.marks) != view.marks:
+        return ()  # the API refuses it, and that answer is the client's to see
     added = _added(ask) if "cache.marks" in ask.levers else ()
     name, marks = "cache.marks", _fitted(view.marks, added)
     if ask.asks_automatic:

@@ -135,7 +135,8 @@ def anchored(view: PrefixView, shelf: Shelf) -> PrefixView:
     for index in tested_blocks(view):
         entry = shelf.entries.get(view.digests[index])
         if entry is not None and entry.is_measured:
-            return _moved(view, index, entry.tokens)
+            is_there = view.positions[index] == entry.tokens
+            return view if is_there else _moved(view, index, entry.tokens)
     return view
 
 

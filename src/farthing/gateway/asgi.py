@@ -8,7 +8,7 @@ from typing import Any
 from farthing.errors import FarthingError
 from farthing.wire.envelope import dump_refusal
 
-__all__ = ["App", "Receive", "Scope", "Send", "answer", "answer_error", "header"]
+__all__ = ["App", "Receive", "Scope", "Send", "answer", "answer_error", "header", "text_of"]
 
 # ASGI messages are mappings with values of any type: this is the untyped edge of the gateway.
 Scope = MutableMapping[str, Any]
@@ -25,6 +25,14 @@ def header(headers: _Headers, name: bytes) -> bytes | None:
         if field == name:
             return value
     return None
+
+
+def text_of(value: bytes) -> str:
+    """A field's value as text to look at: UTF-8, as clients write names, else Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 async def answer(

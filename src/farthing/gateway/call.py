@@ -9,7 +9,7 @@ from typing import Final
 from farthing.core import exchange_call
 from farthing.core.exchange_call import Moment
 from farthing.core.keys import VirtualKey
-from farthing.gateway.asgi import Receive, Scope, Send, header
+from farthing.gateway.asgi import Receive, Scope, Send, header, text_of
 from farthing.gateway.routes import Route, Routes
 
 __all__ = ["Call", "call_of"]
@@ -53,7 +53,7 @@ class Call:
         """The part that an exchange looks at."""
         headers: dict[str, str] = {}
         for name, value in self.headers:
-            headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+            headers.setdefault(name.decode("latin-1"), text_of(value))
         if self.key is not None:
             for field in _CREDENTIALS:  # whose call it is has been decided
                 headers.pop(field, None)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from farthing.driver.ports import AsyncAnswer, Clock, Decoder, Decoding
+from farthing.gateway.asgi import text_of
 from farthing.gateway.assembling import MessageAssembler
 from farthing.gateway.call import Call
 from farthing.gateway.recording import Recorded, Recorder
@@ -38,7 +39,7 @@ class Listener:
 
     def complete(self, call: Call, body: bytes, heard: _Ear) -> None:
         """Hand over one call."""
-        text = {name: value.decode("latin-1") for name, value in reversed(list(call.headers))}
+        text = {name: text_of(value) for name, value in reversed(list(call.headers))}
         self._recorder.add(
             Recorded(
                 exchange_id=call.exchange_id,

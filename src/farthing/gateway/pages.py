@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from farthing.core.attribution import clean_name
 from farthing.core.keys import VirtualKey
 from farthing.core.records import ExchangeRow, Outcome, RowFilter, TaskOutcome
 from farthing.driver.ports import Ledger
@@ -135,7 +136,8 @@ class OwnPages:
 
     async def _outcome(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = scope["raw_path"].decode("latin-1")
-        task_id = unquote(raw.removeprefix(_TASKS).removesuffix(_OUTCOME))
+        # as attribution writes it: else the outcome would be that of a task without calls
+        task_id = clean_name(unquote(raw.removeprefix(_TASKS).removesuffix(_OUTCOME)))
         said = _parse_outcome(await read_body(receive, _MAX_OUTCOME_BYTES))
         if not task_id:
             raise NotFound("the path names no task: POST /farthing/v1/tasks/{id}/outcome")

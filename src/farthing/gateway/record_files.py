@@ -71,12 +71,18 @@ class RecordFiles:
             ) from error
 
     def _create(self, now: datetime) -> TraceWriter:
-        self._number += 1
-        stamp = now.strftime("%Y%m%dT%H%M%S")
-        path = self._folder / _NAME.format(stamp=stamp, number=self._number)
+        path = self._free_path(now.strftime("%Y%m%dT%H%M%S"))
         writer = TraceWriter(path, redaction=self._redaction, writer=self._writer_name)
-        path.with_name(path.name + ".part").chmod(0o600)
+        _part(path).chmod(0o600)
         return writer
+
+    def _free_path(self, stamp: str) -> Path:
+        """A name that no gateway has used, not even one that ended within this second."""
+        while True:
+            self._number += 1
+            path = self._folder / _NAME.format(stamp=stamp, number=self._number)
+            if not path.exists() and not _part(path).exists():
+                return path
 
     def _drop_oldest(self) -> None:
         # names sort by time
@@ -87,3 +93,8 @@ class RecordFiles:
                 return
             total -= file.stat().st_size
             file.unlink()
+
+
+def _part(path: Path) -> Path:
+    """What a file is called until it is complete."""
+    return path.with_name(path.name + ".part")

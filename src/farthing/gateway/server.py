@@ -3,22 +3,29 @@
 Stages of stopping, each with a log line: no new connections; ``/readyz`` says 503; idle connections
 are closed; calls under way get ``drain_seconds``; what is left is cancelled and settled as cut; the
 ledger is closed.
+
+Answers to HTTP/1.0: such a client does not know chunks (RFC 9112, section 6.1), and the library
+writes them all the same. So a body without a length goes to it unframed and ends with its
+connection; one that was cut ends with a reset, which no client takes for an end.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import os
 import signal
 import socket
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
 from farthing.errors import ConfigError
-from farthing.gateway.asgi import App
+from farthing.gateway.asgi import App, Receive, Scope, Send, header
 
 __all__ = ["Server", "listen"]
 
@@ -27,6 +34,8 @@ _BACKLOG: Final = 2048
 #: Clients keep idle connections for a minute (SDK facts 4.6); a server that closes first loses
 #: requests that were just on their way.
 _KEEP_ALIVE_SECONDS: Final = 180
+#: a connection closed so is reset
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -50,7 +59,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: App, *, drain_seconds: int = 30) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                _for_old_clients(app),
                 http="httptools",
                 ws="none",
                 lifespan="off",
@@ -89,6 +98,56 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Begin to stop."""
         self.should_exit = True
+
+
+def _for_old_clients(app: App) -> App:
+    async def framed(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("http_version") != "1.0":
+            await app(scope, receive, send)
+            return
+        answer = _Unframed(send)
+        try:
+            await app(scope, receive, answer.send)
+        finally:
+            answer.end()
+
+    return framed
+
+
+class _Unframed:
+    """An answer to an HTTP/1.0 client: without a length it goes on until the connection ends."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        # the library's own record of the answer: there is no other place to say how it is framed
+        self._cycle: Any = getattr(send, "__self__", None)
+        self._is_unframed = False
+        self._is_whole = False
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """Pass a message on, so that no chunk is made of it."""
+        if message["type"] == "http.response.start":
+            self._is_unframed = header(message["headers"], b"content-length") is None
+            if self._is_unframed:
+                self._cycle.chunked_encoding = False
+        elif self._is_unframed:
+            self._cycle.expected_content_length = len(message["body"])
+            self._is_whole = not message["more_body"]
+        await self._send(message)
+
+    def end(self) -> None:
+        """Reset the connection of an answer that was cut."""
+        if self._is_unframed and not self._is_whole:
+            _reset(self._cycle.transport)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    if transport.is_closing():
+        return
+    # by its number: what uvloop calls a socket has no options
+    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as twin:
+        twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
 
 
 def _advice(error: OSError) -> str:

@@ -139,6 +139,8 @@ def quiet_words(document: dict[str, Any]) -> str:
 def saving_words(amount: str) -> str:
     """The saving against the baseline; a loss is called one."""
     value = Decimal(amount)
+    if not value:
+        return "just what the same requests cost as they were sent"
     words = "MORE" if value < 0 else "less"
     return f"{money(str(abs(value)))} {words} than the same requests as they were sent"
 
@@ -165,8 +167,8 @@ def remarks(document: dict[str, Any]) -> Iterator[str]:
     per = totals["per_task"]
     if per["unjudged"] and per["tasks"] > per["unjudged"]:
         yield (
-            f"{per['unjudged']:,} of {per['tasks']:,} tasks were not judged: they are in no figure"
-            " per passed task."
+            f"Not judged, and in no figure per passed task: {per['unjudged']:,} of"
+            f" {per['tasks']:,} tasks."
         )
     if document["rows_from"] is not None:
         yield (

@@ -211,6 +211,12 @@ def session(
     >>> isinstance(answer, str), 0 < talk.spent < talk.budget, len(talk.messages)
     (True, True, 2)
     """
+    if unknown := options.keys() - SessionOptions.__annotations__.keys():
+        # A mistyped budget must not become a session with another one.
+        raise TypeError(
+            f"session() takes no {min(unknown)!r}; it takes 'budget_usd', 'client' and "
+            + ", ".join(map(repr, SessionOptions.__annotations__))
+        )
     try:
         import anthropic  # noqa: PLC0415  an optional extra
     except ImportError as error:

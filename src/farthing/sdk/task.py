@@ -209,9 +209,10 @@ def fitting_name(text: str) -> str:
 
 def _checked(name: str, argument: str) -> str:
     """What a header and a ledger can hold alike."""
+    wanted = f"give 1 to {_LONGEST_NAME} printable ASCII characters"
+    if not isinstance(name, str):
+        raise TypeError(f"{argument}={name!r}: {wanted}")
     is_plain = name.isascii() and name.isprintable() and name == name.strip()
     if not is_plain or not 0 < len(name) <= _LONGEST_NAME:
-        raise ValueError(
-            f"{argument}={name[:40]!r}: give 1 to {_LONGEST_NAME} printable ASCII characters"
-        )
+        raise ValueError(f"{argument}={name[:40]!r}: {wanted}")
     return name

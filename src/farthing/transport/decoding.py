@@ -95,7 +95,9 @@ def _brotli() -> Decoder:
 
 
 def _zstd() -> Decoder:
-    return _Foreign(import_module("zstandard").ZstdDecompressor().decompressobj().decompress)
+    # a body may be several frames (RFC 8878, section 3.1), one for each flush
+    unfold = import_module("zstandard").ZstdDecompressor().decompressobj(read_across_frames=True)
+    return _Foreign(unfold.decompress)
 
 
 _MAKERS: Final[dict[str, Callable[[], Decoder]]] = {

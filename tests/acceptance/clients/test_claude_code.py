@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from farthing.lab.emulator import RunningEmulator
-from tests.acceptance.clients.route import Route
+from tests.acceptance.clients.route import WAYS, Route, open_route
 
 pytestmark = pytest.mark.long
 
+PROMPT = "write hello.txt, read it, count it"
 MODELS = ("claude-opus-4-8", "claude-opus-5-5", "claude-sonnet-4-5", "claude-haiku-4-5")
 
 
@@ -77,7 +78,7 @@ def errand(work: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_multi_tool_session_completes(session: Session, emu: RunningEmulator, model: str) -> None:
     emu.script(errand(session.work))
-    result = session.run("write hello.txt, read it, count it", model=model)
+    result = session.run(PROMPT, model=model)
     assert (result["is_error"], result["result"]) == (False, "The file has 6 bytes.")
     assert (session.work / "hello.txt").read_text() == "hello\n"
     assert emu.engine.script.unused == 0
@@ -86,13 +87,13 @@ def test_a_multi_tool_session_completes(session: Session, emu: RunningEmulator, 
 
 def test_the_tool_results_reach_the_model(session: Session, emu: RunningEmulator) -> None:
     emu.script(errand(session.work))
-    session.run("write hello.txt, read it, count it")
+    session.run(PROMPT)
     assert b"6 hello.txt" in emu.requests[-1].http_request.body
 
 
 def test_later_turns_read_what_earlier_ones_wrote(session: Session, emu: RunningEmulator) -> None:
     emu.script(errand(session.work))
-    session.run("write hello.txt, read it, count it")
+    session.run(PROMPT)
     parts = [line.bill.accounting for line in emu.billed]
     assert parts[0].write_5m > 10_000
     for before, after in pairwise(parts):
@@ -104,17 +105,37 @@ def test_the_clients_own_sum_agrees_with_the_emulators_books(
     session: Session, emu: RunningEmulator
 ) -> None:
     emu.script(errand(session.work))
-    usage = session.run("write hello.txt, read it, count it")["usage"]
+    usage = session.run(PROMPT)["usage"]
     bills = [line.bill for line in emu.billed]
     assert usage["output_tokens"] == sum(bill.output for bill in bills)
     assert usage["input_tokens"] == sum(bill.accounting.uncached for bill in bills)
     assert usage["cache_read_input_tokens"] == sum(bill.accounting.read for bill in bills)
-    assert usage["cache_creation_input_tokens"] == sum(b.accounting.write_5m for b in bills)
+    written = sum(bill.accounting.write_5m + bill.accounting.write_1h for bill in bills)
+    assert usage["cache_creation_input_tokens"] == written
+
+
+def test_the_gateway_costs_it_no_token_of_its_hit_rate(
+    node_modules: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    read = {}
+    for way in WAYS:
+        folder = tmp_path_factory.mktemp(way)
+        with open_route(way, folder) as route:
+            session = Session(node_modules / ".bin" / "claude", folder, route.url)
+            route.emu.script(errand(session.work))
+            session.run(PROMPT)
+            read[way] = [line.bill.accounting for line in route.emu.billed]
+    shares = {
+        way: sum(part.read for part in parts) / sum(part.cached_end for part in parts)
+        for way, parts in read.items()
+    }
+    assert shares["gateway"] >= shares["direct"] - 0.005  # paths of other lengths
+    assert shares["direct"] > 0.5
 
 
 def test_all_it_sends_arrives_unchanged_and_is_on_record(session: Session, route: Route) -> None:
     route.emu.script(errand(session.work))
-    session.run("write hello.txt, read it, count it")
+    session.run(PROMPT)
     route.assert_all_arrived_unchanged()
     route.assert_books_agree()
 

@@ -25,7 +25,7 @@ BILL = re.compile(
     r"farthing: \$0\.\d{4} for 4 calls to claude-opus-4-8\n"
     r"  tokens: \d\S* from the prompt cache \(hit rate \d+ %\), \d\S* written to it, "
     r"\d\S* uncached; \d\S* output\n"
-    r"  saved nothing by levers; ledger \S+\n"
+    r"  saved (nothing|-?\$0\.\d{4}) by levers; ledger \S+\n"
 )
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from farthing.compose import RunningGateway, running_gateway
 from farthing.config import Settings
 from farthing.core.records import Settlement
 from farthing.core.workload import Workload, simulate
+from farthing.driver.ports import Clock
 from farthing.lab.emulator import RunningEmulator, emulator
 
 MODEL = "claude-opus-5-5"
@@ -40,9 +42,11 @@ class Bill:
 
 
 @contextmanager
-def served(emu: RunningEmulator, folder: Path, **given: Any) -> Iterator[RunningGateway]:
-    ledger = str(folder / "ledger.db")
-    with running_gateway(Settings(upstream=emu.url, port=0, ledger=ledger, **given)) as gateway:
+def served(
+    emu: RunningEmulator, folder: Path, clock: Clock | None = None, **given: Any
+) -> Iterator[RunningGateway]:
+    settings = Settings(upstream=emu.url, port=0, ledger=str(folder / "ledger.db"), **given)
+    with running_gateway(settings, clock=clock) as gateway:
         yield gateway
 
 
@@ -56,6 +60,7 @@ def talk(
     trailing: bool = False,
     said: list[dict[str, Any]] | None = None,
     shuffled: bool = False,
+    opening: str = "",
 ) -> list[Bill]:
     """One conversation; ``said`` is its history, and grows."""
     history = [] if said is None else said
@@ -69,7 +74,7 @@ def talk(
             asked: list[dict[str, Any]] = [
                 {"type": "tool_result", "tool_use_id": id_, "content": "done"} for id_ in called
             ]
-            asked.append({"type": "text", "text": f"Question {number}. " + "word " * 400})
+            asked.append({"type": "text", "text": f"{opening}Question {number}. " + "word " * 400})
             history.append({"role": "user", "content": asked})
             sent = json.loads(json.dumps(history))
             if trailing:
@@ -97,6 +102,58 @@ def talk(
     return bills
 
 
+class SharedClock:
+    """The emulator's virtual time as the gateway's own."""
+
+    def __init__(self, emu: RunningEmulator) -> None:
+        self._emu = emu
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._emu.engine.clock.now(), UTC)
+
+    def monotonic_ns(self) -> int:
+        return round(self._emu.engine.clock.now() * 1e9)
+
+
+@dataclass
+class Paused:
+    """What conversations with a pause of 20 minutes before each turn cost, and how they ended."""
+
+    bills: list[Bill]
+    plans: list[tuple[str, ...]]
+    lifetimes: list[set[str]]
+
+
+def paused(folder: Path, conversations: int, **settings: Any) -> Paused:
+    """Turns of a client that marks for five minutes and comes back after twenty, always."""
+    bills: list[Bill] = []
+    with emulator() as emu:
+        with served(emu, folder, clock=SharedClock(emu), **settings) as gateway:
+            for number in range(conversations):
+                said: list[dict[str, Any]] = []
+                for turn in range(6):
+                    asked = talk(
+                        gateway.url,
+                        range(turn, turn + 1),
+                        is_marked=True,
+                        said=said,
+                        opening=f"Conversation {number}.",
+                    )
+                    bills += asked
+                    emu.advance(1_200.0)
+            found = settlements(gateway)
+        bodies = [json.loads(received.http_request.body) for received in emu.requests]
+    return Paused(bills, [tuple(record.plan) for record in found], list(map(lifetimes, bodies)))
+
+
+def lifetimes(body: dict[str, Any]) -> set[str]:
+    """Of the marks in a request."""
+    blocks = [*body["system"], *body["tools"]]
+    blocks += [b for message in body["messages"] for b in message["content"] if b]
+    marks = [block["cache_control"] for block in blocks if "cache_control" in block]
+    return {mark.get("ttl", "5m") for mark in marks}
+
+
 def settlements(gateway: RunningGateway) -> list[Settlement]:
     return [row.settlement for row in gateway.ledger.rows() if row.settlement is not None]
 
@@ -113,6 +170,11 @@ def through(folder: Path, settings: dict[str, Any], **how: Any) -> list[Bill]:
 
 def cost(bills: list[Bill]) -> float:
     return sum(bill.uncached + 1.25 * bill.written + 0.1 * bill.read for bill in bills)
+
+
+def dear(bills: list[Bill]) -> float:
+    """If all that is written is written for an hour."""
+    return sum(bill.uncached + 2 * bill.written + 0.1 * bill.read for bill in bills)
 
 
 # -- marks ----------------------------------------------------------------------------------------
@@ -195,9 +257,28 @@ def test_marks_of_ours_fit_between_the_clients_lifetimes(tmp_path: Path, ttl: st
     mark = {"type": "ephemeral", "ttl": ttl}
     before = direct(is_marked=True, mark=mark)
 
-    found = through(tmp_path, {}, is_marked=True, mark=mark)
+    with emulator() as emu, served(emu, tmp_path) as gateway:
+        found = talk(gateway.url, range(6), is_marked=True, mark=mark)
+        bodies = [json.loads(received.http_request.body) for received in emu.requests]
+        plans = [record.plan for record in settlements(gateway)]
 
-    assert [b.read for b in found] == [b.read for b in before]
+    assert found == before
+    assert any("+cache.marks" in plan for plan in plans)
+    assert all(ttl in lifetimes(body) for body in bodies)
+
+
+def test_who_comes_back_after_twenty_minutes_is_given_an_hour(tmp_path: Path) -> None:
+    without = paused(tmp_path / "1", 6, levers_off=("cache.ttl",))
+
+    found = paused(tmp_path / "2", 6)
+
+    assert all(kinds == {"5m"} for kinds in without.lifetimes)
+    assert all(bill.read == 0 for bill in without.bills)
+    late = slice(-6, None)  # the last conversation: what was learned is in force
+    assert all("+cache.ttl" in plan for plan in found.plans[late])
+    assert all("1h" in kinds for kinds in found.lifetimes[late])
+    assert all(bill.read > 0 for bill in found.bills[late][1:])
+    assert dear(found.bills[late]) < 0.6 * cost(without.bills[late])
 
 
 # -- repairs and pins -----------------------------------------------------------------------------

@@ -103,6 +103,30 @@ def test_an_outcome_is_recorded_for_a_task(client: RawClient, upstream: RawUpstr
     assert (row["outcome"], row["score"]) == ("passed", 0.5)
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "task_id"),
+    [
+        ("tâche É".encode(), "t%C3%A2che%20%C3%89", "tâche É"),
+        ("tâche".encode("latin-1"), "t%C3%A2che", "tâche"),
+        (b"n" * 300, "n" * 300, "n" * 200),
+        (b" spaced ", "%20spaced%0A", "spaced"),
+    ],
+    ids=["utf-8", "latin-1", "long", "space"],
+)
+def test_an_outcome_finds_the_task_under_the_name_its_calls_gave(
+    client: RawClient, upstream: RawUpstream, name: bytes, path: str, task_id: str
+) -> None:
+    upstream.reply(http_answer(MESSAGE))
+    fields = [*JSON, (b"x-farthing-task", name)]
+    answer = ask(client, "POST", "/v1/messages", BODIES["plain"], fields)
+
+    said = b'{"outcome":"passed"}'
+    assert ask(client, "POST", f"/farthing/v1/tasks/{path}/outcome", said).status == 200
+
+    row = lookup(client, answer)
+    assert (row["attribution"]["task_id"], row["outcome"]) == (task_id, "passed")
+
+
 def test_an_outcome_may_say_who_a_task_is_that_makes_no_call_itself(
     client: RawClient, gateway: RunningGateway
 ) -> None:

@@ -11,8 +11,9 @@ from datetime import timedelta
 import pytest
 
 from farthing.cli.main import main
+from farthing.core.records import Outcome
 from farthing.ledger import SqliteLedger
-from tests.integration.reports.scenario import HAIKU, OPUS, START, Team
+from tests.integration.reports.scenario import HAIKU, OPUS, SONNET, START, Team
 
 WEEKS = ("2026-11-01..2026-11-07", "2026-11-08..2026-11-14")
 
@@ -171,6 +172,7 @@ def test_csv_has_a_record_per_measure(capsys, fortnight):
         ("model=claude-opus-4-6", "no model 'claude-opus-4-6' on record there; did you mean"),
         ("2026-13-01", "is not a day"),
         ("2026-11-01..2026-02-31", "is not a day"),
+        ("2026-11-07..2026-11-01", "ends before it begins; write the earlier day first"),
         ("7d..,14d..", "twice; give each part once"),
     ],
 )
@@ -194,3 +196,33 @@ def test_a_model_without_tasks_in_the_period_is_empty_and_no_error(capsys, fortn
     _, document = compare(capsys, fortnight, f"model={OPUS},2025-01-01", f"model={OPUS}")
 
     assert document["a"]["tasks"] == 0
+
+
+def parents_and_children(team: Team) -> None:
+    """Tickets that make no call themselves: one by Haiku, three by Sonnet, in tasks below."""
+    for number in range(3):
+        at, ticket = START + timedelta(minutes=number), f"ticket-{number}"
+        team.call(f"classify-{number}", "classify", at=at, model=HAIKU, parent=ticket)
+        later = at + timedelta(seconds=30)
+        team.task(f"answer-{number}", "answer", at=later, turns=3, model=SONNET, parent=ticket)
+        ended = Outcome(outcome="passed", task_type="ticket", parent_task_id=None)
+        team.ledger.outcome(ticket, ended)
+    team.ledger.flush()
+
+
+def test_a_model_selects_tasks_by_the_turns_of_those_below_them(capsys, team):
+    parents_and_children(team)
+
+    sides = (f"model={SONNET},2026-11-01", f"model={HAIKU},2026-11-01")
+    _, document = compare(capsys, team.ledger.path, *sides)
+
+    assert (document["a"]["tasks"], document["b"]["tasks"]) == (3, 0)
+    assert document["a"]["passed"] == 3
+
+
+def test_a_key_selects_tasks_whose_calls_were_made_below_them(capsys, team):
+    parents_and_children(team)
+
+    _, document = compare(capsys, team.ledger.path, "key=key-alpha", "key=key-other")
+
+    assert (document["a"]["tasks"], document["b"]["tasks"]) == (3, 0)

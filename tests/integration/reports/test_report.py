@@ -112,7 +112,9 @@ def test_failed_tasks_count_in_the_cost_of_the_passed_ones_and_unjudged_ones_do_
     assert Decimal(per["cost_usd_per_passed_task"]) == judged / 2
     total = judged + cost_of(team, ids["unjudged"])
     assert Decimal(per["cost_usd_per_task"]) == total / 4
-    assert "1 of 4 tasks were not judged" in text(capsys, team.ledger.path)
+    assert "Not judged, and in no figure per passed task: 1 of 4 tasks." in text(
+        capsys, team.ledger.path
+    )
 
 
 def test_a_nested_task_counts_once_in_its_parent_and_once_in_its_own_type(capsys, team):

@@ -445,3 +445,8 @@ def test_without_a_client_the_environment_names_one(
     session = farthing.session()
     assert session.turn("classify", "Hi")
     session._client.close()
+
+
+def test_a_mistyped_option_is_refused_lest_a_budget_be_lost(client):
+    with pytest.raises(TypeError, match=r"session\(\) takes no 'budget'; it takes 'budget_usd'"):
+        farthing.session(budget=0.5, client=client)  # type: ignore[call-overload]

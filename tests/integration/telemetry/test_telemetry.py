@@ -15,12 +15,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as conventions
 from opentelemetry.trace import SpanKind, StatusCode
 
+import farthing
 from farthing.compose import running_gateway
 from farthing.compose.telemetry import open_telemetry
 from farthing.config import Settings
@@ -28,7 +30,7 @@ from farthing.core.records import Held, Outcome
 from farthing.core.subscription import SUBSCRIPTION_NOTE
 from farthing.errors import ConfigError
 from farthing.lab.emulator import emulator
-from farthing.ledger import MemoryLedger
+from farthing.ledger import MemoryLedger, SqliteLedger
 from farthing.telemetry.exporting import Exporter, sdk_exporter
 from farthing.telemetry.ledger import TelemetryLedger
 from farthing.wire.usage import Usage
@@ -324,6 +326,17 @@ def collector(monkeypatch) -> Iterator[Collector]:
     server.server_close()
 
 
+def received_spans(collector: Collector) -> list[Span]:
+    return [
+        span
+        for path, body in collector.posted
+        if path == "/v1/traces"
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
 def test_a_collector_receives_what_the_gateway_did_and_no_prompt(collector, tmp_path):
     with emulator() as upstream:
         settings = Settings(
@@ -337,14 +350,6 @@ def test_a_collector_receives_what_the_gateway_did_and_no_prompt(collector, tmp_
                 model=MODEL, max_tokens=50, messages=[{"role": "user", "content": HELLO}]
             )
 
-    spans = [
-        span
-        for path, body in collector.posted
-        if path == "/v1/traces"
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-    ]
     metrics = {
         metric.name
         for path, body in collector.posted
@@ -353,10 +358,43 @@ def test_a_collector_receives_what_the_gateway_did_and_no_prompt(collector, tmp_
         for scope in resource.scope_metrics
         for metric in scope.metrics
     }
-    [span] = spans
+    [span] = received_spans(collector)
     found = {each.key: each.value for each in span.attributes}
     assert span.name == f"chat {MODEL}"
     assert found["gen_ai.usage.output_tokens"].int_value == message.usage.output_tokens
     assert found["gen_ai.response.id"].string_value == message.id
     assert {"gen_ai.client.token.usage", "gen_ai.client.operation.duration"} <= metrics
     assert not any(HELLO.encode() in body or b"sk-emu" in body for _, body in collector.posted)
+
+
+def test_a_collector_receives_what_the_sdk_middleware_did(collector, monkeypatch, tmp_path):
+    monkeypatch.setenv("FARTHING_OTEL", "on")
+    with (
+        emulator() as claude,
+        farthing.Farthing(ledger=tmp_path / "ledger.db") as middleware,
+        anthropic.Anthropic(
+            base_url=claude.url, api_key=claude.api_key, middleware=[middleware]
+        ) as client,
+        farthing.task("greet", task_id="t1") as task,
+    ):
+        message = client.messages.create(
+            model=MODEL, max_tokens=50, messages=[{"role": "user", "content": HELLO}]
+        )
+        middleware.close()
+
+    [span] = received_spans(collector)
+    found = {each.key: each.value for each in span.attributes}
+    assert found["gen_ai.usage.output_tokens"].int_value == message.usage.output_tokens
+    assert found["farthing.task_type"].string_value == "greet"
+    assert found["farthing.cost_usd"].string_value == f"{task.cost_usd.normalize():f}"
+    assert not any(HELLO.encode() in body for _, body in collector.posted)
+
+
+def test_a_middleware_without_the_extra_says_so_and_lets_go_of_the_ledger(monkeypatch, tmp_path):
+    monkeypatch.setenv("FARTHING_OTEL", "on")
+    monkeypatch.setitem(sys.modules, "farthing.telemetry.exporting", None)
+
+    with pytest.raises(ConfigError, match=r"pip install 'farthing\[otel\]'"):
+        farthing.Farthing(ledger=tmp_path / "ledger.db")
+
+    SqliteLedger(tmp_path / "ledger.db").close()

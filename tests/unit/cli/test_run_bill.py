@@ -47,13 +47,17 @@ def test_a_subscriptions_dollars_are_called_notional() -> None:
     notes = (SUBSCRIPTION_NOTE,)
 
     assert "$1.0000, notional (a subscription pays" in lines(row(notes=notes))[0]
-    assert "in part notional (1 calls of" in lines(row(), row(notes=notes))[0]
+    assert "in part notional (1 call of" in lines(row(), row(notes=notes))[0]
     assert "notional" not in lines(row())[0]
 
 
 @pytest.mark.parametrize(
     ("baseline", "says"),
-    [(3 * DOLLAR, "saved $2.0000"), (DOLLAR // 2, "saved -$0.5000"), (None, "saved nothing")],
+    [
+        (3 * DOLLAR, "saved $2.0000"),
+        (DOLLAR // 2, "LOST $0.5000 by levers"),
+        (None, "saved nothing"),
+    ],
 )
 def test_a_saving_may_be_negative_or_unknown(baseline: int | None, says: str) -> None:
     assert says in lines(row(baseline_pico=baseline))[2]

@@ -100,6 +100,26 @@ def test_baggage_names_the_task_of_a_trace():
     assert (found.task_id, found.task_type) == ("t9", "triage")
 
 
+def test_baggage_is_percent_encoded():
+    found = who(
+        {
+            "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01",
+            "baggage": "farthing.task=my%20t%C3%A9che%2C%201%0A,farthing.task_type=a%2Fb",
+        }
+    )
+
+    assert (found.task_id, found.task_type) == ("my téche, 1", "a/b")
+
+
+@pytest.mark.parametrize(("text", "task"), [("50%", "50%"), ("%zz%41", "%zzA"), ("%ff", "\ufffd")])
+def test_baggage_that_is_badly_encoded_still_names_a_task(text: str, task: str):
+    found = who(
+        {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "baggage": f"farthing.task={text}"}
+    )
+
+    assert found.task_id == task
+
+
 @pytest.mark.parametrize("text", ["", "junk", f"00-{'0' * 32}-00f067aa0ba902b7-01"])
 def test_what_is_no_trace_is_a_lineage(text: str):
     assert who({"traceparent": text}, request()).source == "lineage"

@@ -202,3 +202,11 @@ def test_no_proposal_breaks_a_rule_that_the_client_keeps(
             ).marks
             == view.marks
         )
+
+
+def test_a_request_whose_lifetimes_the_api_refuses_is_not_mended_behind_the_clients_back():
+    said = [{"role": "user", "content": [text("How?", cache_control=HOUR)]}]
+    asked = ask(body(system=[text("Be kind.", cache_control=MARK)], messages=said), {1: "1h"})
+
+    assert [mark.ttl for mark in asked.view.marks] == ["5m", "1h"]
+    assert proposals(asked) == ()

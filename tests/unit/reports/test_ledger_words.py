@@ -117,5 +117,6 @@ def test_values_are_in_the_unit_of_their_measure(name, value, words):
 
 
 def test_a_loss_is_called_one():
+    assert saving_words("0") == "just what the same requests cost as they were sent"
     assert saving_words("0.5") == "$0.500 less than the same requests as they were sent"
     assert saving_words("-0.5") == "$0.500 MORE than the same requests as they were sent"

@@ -79,6 +79,14 @@ def test_a_name_that_no_header_can_hold_is_refused(name):
         farthing.task("a", task_id=name)
 
 
+@pytest.mark.parametrize("name", [7, b"a"])
+def test_a_name_that_is_no_text_is_refused_in_the_same_words(name):
+    with pytest.raises(TypeError, match=r"task_type=.*printable ASCII"):
+        farthing.task(name)
+    with pytest.raises(TypeError, match=r"task_id=.*printable ASCII"):
+        farthing.task("a", task_id=name)
+
+
 def test_the_longest_name_is_200_characters():
     assert farthing.task("a" * 200).task_type == "a" * 200
 

@@ -55,6 +55,16 @@ def test_several_gzip_members_are_one_body():
     assert decoder.decode(gzip.compress(b"one ") + gzip.compress(b"two")) == b"one two"
 
 
+def test_several_zstd_frames_are_one_body():
+    decoder, pack = decoder_for("zstd"), zstandard.ZstdCompressor().compress
+    assert decoder is not None
+
+    folded = pack(b"one ") + pack(b"two")
+    assert b"".join(decoder.decode(folded[at : at + 5]) for at in range(0, len(folded), 5)) == (
+        b"one two"
+    )
+
+
 @pytest.mark.parametrize("coding", ["compress", "aes128gcm", "gzip, br"])
 def test_there_is_no_decoder_for_what_is_not_known(coding):
     assert decoder_for(coding) is None
