@@ -16,6 +16,8 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 # The floors without I/O: every branch of theirs is tested.
 PURE := */farthing/errors.py,*/farthing/wire/*,*/farthing/pricing/*,*/farthing/core/*
+# What shows that levers save, what they cost, and that they break nothing.
+SAVINGS := savings claims competitors shadow flips planning fanout
 REFERENCES := $(basename $(notdir $(wildcard scripts/*_reference.py)))
 
 .DEFAULT_GOAL := help
@@ -58,8 +60,8 @@ cover: $(READY)  ## The same with coverage; the pure floors must reach 100 % of 
 bench: $(READY)  ## Every program in benchmarks/, as tables
 	@for program in $$(grep -l -e '"--data"' benchmarks/*.py); do echo "== $$program"; $(BIN)/python $$program --data $(DATA) || exit 1; done
 
-bench-savings: $(READY)  ## Input bills: nothing cached, as recorded, by the engine, the optimum
-	@$(BIN)/python benchmarks/savings.py --data $(DATA)
+bench-savings: $(READY)  ## What levers save and cost: bills, claims, others, flips, planning, fan-out
+	@for program in $(SAVINGS); do echo "== $$program"; $(BIN)/python benchmarks/$$program.py --data $(DATA) || exit 1; done
 
 demo: $(READY)  ## A generated scenario without and with the prompt cache: two bills
 	@$(BIN)/farthing demo

@@ -155,7 +155,9 @@ def open_wire(folder: Path) -> Iterator[Wire]:
     """An emulator and a gateway in front of it, for as long as the block lasts."""
     witness = EmulatorSettings(latency=TYPICAL, started_at=_START, requests_kept=1)
     with emulator(witness) as emu:
-        settings = Settings(upstream=emu.url, port=0, ledger=str(folder / "ledger.db"))
+        ledger = str(folder / "ledger.db")
+        # a claim is about the client's own marks: no lever may add to them
+        settings = Settings(upstream=emu.url, port=0, ledger=ledger, cache="off")
         with running_gateway(settings) as gateway:
             yield Wire(gateway, emu)
 

@@ -275,6 +275,7 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=50)
     parser.add_argument("--tokens", type=int, default=30_000)
     parser.add_argument("--scale", type=float, default=3.0)
+    parser.add_argument("--data", type=Path, help="not used: the calls are made here")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rows = measure(options)

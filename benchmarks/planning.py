@@ -70,10 +70,11 @@ def conversation(
     ]
     system = [block(text(rng, 12_000), is_marked=is_marked)]
     messages: list[dict[str, Any]] = [{"role": "user", "content": f"Task {seed}: make it work"}]
-    size, per_turn = 40_000, 2_000
-    while size < kilobytes * 1_000 - turns * per_turn * 3 // 4:
-        messages += turn(rng, len(messages), per_turn)
-        size += per_turn
+    size, per_turn = len(json.dumps([tools, system])), 2_000
+    while size < kilobytes * 1_000 - turns * per_turn * 9 // 16:  # a turn's JSON is longer by 1/8
+        added = turn(rng, len(messages), per_turn)
+        messages += added
+        size += len(json.dumps(added))
     for _ in range(turns):
         messages += turn(rng, len(messages), per_turn)
         sent = messages

@@ -202,7 +202,7 @@ def test_other_policies_are_replayed_only_when_asked_for(folder):
     asked = json.loads(farthing("audit", folder, "--policies", "--json").stdout)
 
     assert plain["policies"] == []
-    assert [each["policy"] for each in asked["policies"]] == ["no-cache", "auto-cache"]
+    assert [each["policy"] for each in asked["policies"]] == ["no-cache", "auto-cache", "safe"]
     assert {each["status"] for each in asked["policies"]} == {"predicted"}
     assert float(asked["policies"][0]["estimated_usd"]) > 0
     assert plain["totals"] == asked["totals"]

@@ -19,6 +19,7 @@ EXTRAS = {
     "anthropic",
     "brotli",
     "httptools",
+    "httpx2",  # of the SDK
     "opentelemetry",
     "pyarrow",
     "uvicorn",

@@ -195,7 +195,7 @@ def test_settings_say_where_they_come_from(tmp_path: Path) -> None:
     [
         (["--prot", "1"], {}, "--port"),
         ([], {"FARTHING_PROT": "1"}, "FARTHING_PORT"),
-        (["--cache", "on"], {}, "off, auto"),
+        (["--cache", "on"], {}, "engine, auto, off"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_a_hint(

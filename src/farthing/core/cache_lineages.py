@@ -61,6 +61,8 @@ class Standing:
     warm_tokens: int
     #: the same, had the lineage been written for five minutes and topped up
     warm_tokens_5m: int
+    #: tokens up to the deepest entry that the lineage left of what is presented again
+    written_tokens: int
     is_epoch: bool
 
     @property
@@ -95,6 +97,7 @@ def stand(view: PrefixView, lineage: Lineage | None, path: KnownPath, now: float
         topped_tokens=topped_tokens,
         warm_tokens=warm,
         warm_tokens_5m=warm_5m,
+        written_tokens=max((view.positions[i] for i in lineage.written if i < shared), default=0),
         is_epoch=view.total_tokens - warm > _EPOCH_SHARE * view.total_tokens,
     )
 
@@ -112,5 +115,6 @@ def _first(view: PrefixView, path: KnownPath) -> Standing:
         topped_tokens=0,
         warm_tokens=tokens,
         warm_tokens_5m=tokens,
+        written_tokens=tokens,
         is_epoch=True,
     )

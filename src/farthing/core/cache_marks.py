@@ -79,7 +79,9 @@ def tops_up(case: CacheCase, sites: Sequence[Site]) -> bool:
     should it, if they were?
     """
     standing = case.standing
-    added = case.ask.view.total_tokens - standing.warm_tokens_5m
+    # what the last request had behind its deepest mark is written by this one
+    kept = min(standing.warm_tokens_5m, standing.written_tokens)
+    added = case.ask.view.total_tokens - kept
     if standing.gap_seconds is None or not sites or added <= 0:
         return False
     topped, covered = standing.topped, case.ask.view.total_tokens

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -113,6 +114,19 @@ def test_small_turns_top_up_where_pauses_are_likely() -> None:
     assert (second.pin.tail, second.tops_up) == ("5m", True)
     assert {mark.ttl for mark in second.marks} == {"1h"}
     assert not engine.choose(ask_for(more), after(70)).tops_up  # nothing is added
+
+
+@pytest.mark.parametrize(("last_mark", "tops_up"), [(4, True), (3, False)])
+def test_what_the_last_request_left_unwritten_is_not_cheap_to_top_up(
+    last_mark: int, *, tops_up: bool
+) -> None:
+    engine = CacheEngine()
+    tokens = [9_000, 9_000, 9_000, 9_000, 30_000]
+    view = prompt([*HEAD, "question", "notes"], heads=(2, 3), tokens=tokens)
+    more = prompt([*HEAD, "question", "notes", "more"], heads=(2, 3), tokens=[*tokens, 100])
+    engine.choose(ask_for(view), after(0))
+    engine.sent(replace(view, marks=(Mark(index=last_mark),)))
+    assert engine.choose(ask_for(more), after(60)).tops_up is tops_up
 
 
 def test_answers_after_a_pause_show_whether_top_ups_hold() -> None:
