@@ -14,6 +14,9 @@ ARGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
+# Many tests wait for a process or a port; a file stays with one worker.
+WORKERS ?= 4
+PARALLEL := -n $(WORKERS) --dist loadfile
 # The floors without I/O: every branch of theirs is tested.
 PURE := */farthing/errors.py,*/farthing/wire/*,*/farthing/pricing/*,*/farthing/core/*
 # What shows that levers save, what they cost, and that they break nothing.
@@ -48,10 +51,10 @@ types: $(READY)  ## Strict types, whole tree
 	$(BIN)/mypy
 
 test: $(READY)  ## All tests but the long ones
-	$(PYTEST) $(ARGS)
+	$(PYTEST) $(PARALLEL) $(ARGS)
 
 cover: $(READY)  ## The same with coverage; the pure floors must reach 100 % of branches
-	$(PYTEST) --cov=farthing --cov-report= $(ARGS)
+	$(PYTEST) $(PARALLEL) --cov=farthing --cov-report= $(ARGS)
 	@echo "--- branch coverage, all packages (reported)"
 	@$(BIN)/coverage report --format=total
 	@echo "--- branch coverage, floors 0-3 (gated at 100 %)"

@@ -129,6 +129,12 @@ def test_what_the_last_request_left_unwritten_is_not_cheap_to_top_up(
     assert engine.choose(ask_for(more), after(60)).tops_up is tops_up
 
 
+def test_marks_of_an_unknown_lineage_change_nothing() -> None:
+    engine = CacheEngine()
+    engine.sent(prompt([*HEAD, "question"], heads=(2, 3)))
+    assert len(engine) == 0
+
+
 def test_answers_after_a_pause_show_whether_top_ups_hold() -> None:
     for read, held, failed in ((36_000, 1, 0), (0, 0, 1)):
         engine = CacheEngine(_seed(1_200, held=20))
