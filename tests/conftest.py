@@ -7,6 +7,7 @@ developer's environment), so nothing here imports from ``src`` by path.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections import Counter
 from pathlib import Path
@@ -35,6 +36,10 @@ DATA_HINT: Final = (
 
 def pytest_configure() -> None:
     """Fix what a run depends on before any test module is imported."""
+    # A shell that runs this in the background has these ignored, and what tests start inherits it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for name in list(os.environ):
         if name.startswith(FOREIGN_PREFIXES) and name not in OUR_SWITCHES:
             del os.environ[name]

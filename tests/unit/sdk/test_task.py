@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from weakref import WeakSet
 
 import pytest
 
@@ -130,6 +131,7 @@ def test_spending_counts_in_every_task_above():
     assert [task.cost_usd * 10**12 for task in (leaf, top)] == [3, 4]
 
 
-def test_an_outcome_that_nobody_records_is_a_warning():
+def test_an_outcome_that_nobody_records_is_a_warning(monkeypatch):
+    monkeypatch.setattr("farthing.sdk.task.known_books", WeakSet())  # of this process's other tests
     with pytest.warns(UserWarning, match="nobody records how <Task 'lonely'"):
         farthing.task("lonely").passed()
