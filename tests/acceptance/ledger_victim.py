@@ -27,8 +27,12 @@ def say(text: str) -> None:
 
 def main() -> None:
     folder, life, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    # Small segments, so that the kill often falls into a rotation.
-    ledger = SqliteLedger(folder / "ledger.db", gather_seconds=0.002, segment_bytes=40_000)
+    ledger = SqliteLedger(
+        folder / "ledger.db",
+        gather_seconds=0.002,
+        segment_bytes=40_000,  # small, so that the kill often falls into a rotation
+        writing="process" if sys.argv[4] == "process" else "thread",
+    )
     ledger.recover(NOW)
     dice = random.Random(seed)
     in_flight = list[str]()

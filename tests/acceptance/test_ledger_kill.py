@@ -17,6 +17,7 @@ from farthing.core.records import RowFilter
 from farthing.ledger import SqliteLedger
 from farthing.ledger.changes import charge
 from farthing.ledger.checking import check
+from farthing.ledger.hands import Writing
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
@@ -24,12 +25,15 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX 
 NOW = datetime(2026, 11, 21, 14, tzinfo=UTC)
 
 
-def live_and_die(folder: Path, life: int, seconds: float) -> tuple[set[str], set[str]]:
+def live_and_die(
+    folder: Path, life: int, seconds: float, writing: Writing = "thread"
+) -> tuple[set[str], set[str]]:
     """What a process said it had opened and settled before it was killed."""
     said = folder / f"said-{life}"
     with said.open("wb") as output:
+        victim = [sys.executable, "-m", "tests.acceptance.ledger_victim"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.acceptance.ledger_victim", folder, str(life), str(life)],
+            [*victim, folder, str(life), str(life), writing],
             stdout=output,
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -49,11 +53,11 @@ def heard(said: Path) -> tuple[set[str], set[str]]:
     return ({w[1] for w in words if w[0] == "o"}, {w[1] for w in words if w[0] == "s"})
 
 
-def kill_and_look(folder: Path, *, lives: int, seed: int) -> None:
+def kill_and_look(folder: Path, *, lives: int, seed: int, writing: Writing) -> None:
     dice = random.Random(seed)
     opened, ended = set[str](), set[str]()
     for life in range(lives):
-        more_opened, more_ended = live_and_die(folder, life, dice.uniform(0, 0.25))
+        more_opened, more_ended = live_and_die(folder, life, dice.uniform(0, 0.25), writing)
         opened |= more_opened
         ended |= more_ended
     assert opened, "killed before anything was done"
@@ -79,13 +83,15 @@ def kill_and_look(folder: Path, *, lives: int, seed: int) -> None:
     assert [finding for finding in check(folder / "ledger.db") if finding.level != "ok"] == []
 
 
-def test_a_killed_writer_loses_nothing_and_doubles_nothing(tmp_path):
-    kill_and_look(tmp_path, lives=4, seed=1)
+@pytest.mark.parametrize("writing", ["thread", "process"])
+def test_a_killed_writer_loses_nothing_and_doubles_nothing(tmp_path, writing):
+    kill_and_look(tmp_path, lives=4, seed=1, writing=writing)
 
 
 @pytest.mark.long
-def test_a_writer_killed_two_hundred_times_loses_nothing_and_doubles_nothing(tmp_path):
-    kill_and_look(tmp_path, lives=200, seed=2)
+@pytest.mark.parametrize("writing", ["thread", "process"])
+def test_a_writer_killed_two_hundred_times_loses_nothing_and_doubles_nothing(tmp_path, writing):
+    kill_and_look(tmp_path, lives=200, seed=2, writing=writing)
 
 
 def test_between_two_lives_the_check_says_what_the_next_start_will_mend(tmp_path):

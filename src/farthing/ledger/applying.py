@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from farthing.core.records import ExchangeRow
 from farthing.ledger.batches import write_batches
+from farthing.ledger.budgets_batches import write_batch_holds
 from farthing.ledger.changes import Change, budget_keys, changed, charge
 from farthing.ledger.columns import OPENED_COLUMNS, SETTLED_COLUMNS, opened_values, settled_values
 from farthing.ledger.hourly import HourlySums
@@ -97,6 +98,7 @@ def _apply(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
     _count(connection, moved)
     connection.executemany(_OUTCOME, _outcomes(changes))
     write_batches(connection, (c.batch for c in changes if c.batch is not None))
+    write_batch_holds(connection, changes)
 
 
 def _drafts(connection: sqlite3.Connection, changes: Sequence[Change]) -> dict[str, _Draft]:

@@ -9,6 +9,7 @@ A hold without an intent has a lease: who reserved and was never heard of again 
 the two) holds nothing after ``LEASE``. A clock that is set forward would end every lease at once,
 and let others in beside calls that are about to be sent; so between two reservations at most
 ``_STEP`` counts as passed. An intent that comes later than its lease holds again, unasked.
+What batches hold is beside (``ledger.budgets_batches``).
 When a process dies, its holds without an intent die with it, and those with one become intervals
 at the next start, which count with their upper end.
 """
@@ -19,9 +20,12 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from farthing.core.batch_holds import BatchRows
+from farthing.core.batches import KnownBatch
 from farthing.core.budgets_account import Account, Admitted, Claim, Denied, Reservation
 from farthing.core.records import ExchangeRow, Held, Opened, Refused
 from farthing.errors import EngineBug
+from farthing.ledger.budgets_batches import BatchHolds
 from farthing.ledger.changes import budget_keys, charge
 
 __all__ = ["LEASE", "BudgetBook"]
@@ -40,6 +44,7 @@ class BudgetBook:
         #: what the ledger says a scope has spent, asked once when the scope is first met
         self._spent_before = spent_before
         self._accounts: dict[str, Account] = {}
+        self._batches = BatchHolds(self._account)
         #: reservation id → the keys that it holds under
         self._keys_of: dict[str, tuple[str, ...]] = {}
         #: reservations without an intent, oldest first, and when they were made
@@ -104,8 +109,13 @@ class BudgetBook:
     def moved(self, before: ExchangeRow | None, after: ExchangeRow) -> None:
         """An exchange took a step: its hold ends with it, its charge is booked."""
         opened = after.opened
-        if after.settlement is not None:
+        ending = after.settlement
+        if ending is not None:
+            if ending.batch is not None:
+                self._batches.take(ending.batch)
             self.release(opened.reservation_id)
+            if opened.endpoint == "batch_item" and ending.state == "settled":
+                self._batches.booked(opened.exchange_id)
         elif opened.reservation_id is not None:
             self._unopened.pop(opened.reservation_id, None)
             if opened.reservation_id not in self._keys_of:
@@ -113,6 +123,28 @@ class BudgetBook:
         if before is not None:
             self.spend(before, -charge(before))
         self.spend(after, charge(after))
+
+    def restore_batches(self, found: Iterable[tuple[BatchRows, Iterable[str]]]) -> None:
+        """Hold what batches of earlier processes hold, but for their rows that are booked."""
+        for rows, booked in found:
+            self._batches.take(rows, booked)
+
+    def batch_kept(self, batch: KnownBatch) -> None:
+        """What is known of a batch was recorded: one that is over holds nothing."""
+        if batch.ending is not None:
+            self._batches.end(batch.batch_id)
+
+    def batch_counted(self, batch_id: str, succeeded: int) -> None:
+        """A batch has ended, and only so many of its rows cost anything."""
+        self._batches.counted(batch_id, succeeded)
+
+    def batch_rows(self) -> list[BatchRows]:
+        """What batches hold that are not over."""
+        return self._batches.rows()
+
+    def expire_batches(self, now: datetime) -> None:
+        """End what batches hold whose results can no longer be read."""
+        self._batches.expire(now)
 
     def release(self, reservation_id: str | None) -> None:
         """Give a hold back; unknown ids and None are ignored, so it may be repeated."""

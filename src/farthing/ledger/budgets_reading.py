@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from farthing.core.budgets import Budget, forecast, key_pieces
+from farthing.ledger.budgets_batches import held_by_batches
 from farthing.ledger.database import open_reader
 from farthing.ledger.faults import translated
 from farthing.ledger.money import join, joined_sums, summed
@@ -52,6 +53,9 @@ def standings(
     pieces = key_pieces(budget, now)
     with closing(open_reader(ledger)) as reader, translated(ledger):
         held = _held(reader, pieces)
+        for key, amount in held_by_batches(reader, now).items():
+            if _fits(key, pieces):
+                held[key] = held.get(key, 0) + amount
         spent = _spent(reader, pieces)
     found = [
         _standing(budget, key, spent.get(key, 0), held.get(key, 0), now)

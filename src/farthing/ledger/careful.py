@@ -15,7 +15,7 @@ from farthing.ledger.changes import Change, dump_change
 from farthing.ledger.faults import translated
 from farthing.ledger.reading import UnreadableRow
 
-__all__ = ["apply_carefully", "rejected_path"]
+__all__ = ["apply_carefully", "rejected_path", "set_aside"]
 
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 _MODE: Final = 0o600
@@ -36,12 +36,30 @@ def apply_carefully(
     for change in changes:
         fault = _fault(connection, [change], database)
         if fault is not None:
-            _set_aside(change, fault, database)
+            why = type(fault).__name__
+            set_aside(dump_change(change), why, database, exchange_id=change.exchange_id)
 
 
 def rejected_path(database: Path) -> Path:
     """Where changes go that could not be applied, as lines of the journal."""
     return database.with_name(f"{database.name}.rejected")
+
+
+def set_aside(line: bytes, why: str, database: Path, *, exchange_id: str | None) -> None:
+    """Keep a line of the journal that cannot become a row, and say so."""
+    with translated(database):
+        file = os.open(rejected_path(database), _FLAGS, _MODE)
+        try:
+            os.write(file, line)
+        finally:
+            os.close(file)
+    _logger.error(
+        "a change of exchange %s cannot be applied (%s); kept in %s, please report it",
+        exchange_id,
+        why,
+        rejected_path(database).name,
+        extra={"action": "ledger.rejected", "exchange_id": exchange_id},
+    )
 
 
 def _fault(
@@ -57,19 +75,3 @@ def _fault(
     except Exception as error:  # noqa: BLE001 -- protects all other rows from our mistake in one
         return error
     return None
-
-
-def _set_aside(change: Change, fault: Exception, database: Path) -> None:
-    with translated(database):
-        file = os.open(rejected_path(database), _FLAGS, _MODE)
-        try:
-            os.write(file, dump_change(change))
-        finally:
-            os.close(file)
-    _logger.error(
-        "a change of exchange %s cannot be applied (%s); kept in %s, please report it",
-        change.exchange_id,
-        type(fault).__name__,
-        rejected_path(database).name,
-        extra={"action": "ledger.rejected", "exchange_id": change.exchange_id},
-    )

@@ -7,6 +7,7 @@ twice) and changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -22,7 +23,7 @@ from farthing.core.records import (
     replaces,
 )
 
-__all__ = ["Change", "budget_keys", "changed", "charge", "dump_change", "parse_change"]
+__all__ = ["Change", "budget_keys", "changed", "charge", "dump_change", "parse_change", "row_of"]
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -69,6 +70,14 @@ def changed(row: ExchangeRow | None, change: Change) -> ExchangeRow | None:
         row = _opened(row, change.opened)
     if change.settlement is not None:
         row = _settled(row, change.settlement)
+    return row
+
+
+def row_of(lines: Iterable[bytes]) -> ExchangeRow | None:
+    """The row that some lines of the journal make of an exchange; they can be read."""
+    row = None
+    for line in lines:
+        row = changed(row, _decoder.decode(line))
     return row
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -29,7 +29,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """The connection that writes: the file made where there is none, its schema brought up."""
     with translated(path):
         path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, _MODE))
+        _create(path)
         connection = sqlite3.connect(
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -41,6 +41,18 @@ def open_writer(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def _create(path: Path) -> None:
+    """Make the file, readable by its owner only, where there is none.
+
+    A file that is there must not be opened here, not even to be closed again: with that a process
+    loses the locks of all its connections to it (POSIX), and the next program that comes and goes
+    takes itself for the last one and deletes the write-ahead log under those that write it.
+    https://www.sqlite.org/howtocorrupt.html, section 2.2, read 2026-11-21
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _MODE))
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

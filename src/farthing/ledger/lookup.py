@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from farthing.core.batch_holds import BatchRows
 from farthing.core.records import ExchangeRow, Outcome
+from farthing.ledger.budgets_batches import read_batch_holds
 from farthing.ledger.faults import translated
 from farthing.ledger.money import join
 from farthing.ledger.reading import SELECT_ROWS, row_from
@@ -40,6 +42,11 @@ class Lookup:
         with translated(self._path):
             found = self._connection.execute(f"{SELECT_ROWS} WHERE state = 'held'").fetchall()
         return [row_from(row) for row in found]
+
+    def batch_holds(self) -> list[tuple[BatchRows, list[str]]]:
+        """What batches hold, with the rows of each that are booked."""
+        with translated(self._path):
+            return read_batch_holds(self._connection)
 
     def close(self) -> None:
         """Let go of the file."""

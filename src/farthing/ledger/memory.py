@@ -8,6 +8,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from farthing.core.batch_holds import BatchRows
 from farthing.core.batches import KnownBatch
 from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
@@ -91,6 +92,17 @@ class MemoryLedger:
         """Record a batch, or how it ended."""
         with self._lock:
             self._batches[batch.batch_id] = batch
+            self._book.batch_kept(batch)
+
+    def batch_counted(self, batch_id: str, succeeded: int) -> None:
+        """A batch has ended: what its rows hold is what so many of them can cost."""
+        with self._lock:
+            self._book.batch_counted(batch_id, succeeded)
+
+    def batch_rows(self) -> list[BatchRows]:
+        """What the rows of batches hold that are not over."""
+        with self._lock:
+            return self._book.batch_rows()
 
     def batches(self, *, created_from: datetime) -> list[KnownBatch]:
         """The batches on record, oldest first."""
@@ -114,6 +126,7 @@ class MemoryLedger:
     def recover(self, now: datetime) -> RecoveryReport:
         """Close what the rows given at the start left open."""
         with self._lock:
+            self._book.expire_batches(now)
             orphans, self._orphans = self._orphans, []
             endings = [lost(row, now) for row in orphans]
             for ending in endings:

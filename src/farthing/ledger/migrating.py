@@ -69,9 +69,7 @@ def migrate(
     connection.execute(_RECORDS)
     applied = applied_number(connection)
     todo = [step for step in steps if step.number > applied]
-    for step in todo:
-        _apply(connection, step)
-    return [step.number for step in todo]
+    return [step.number for step in todo if _apply(connection, step)]
 
 
 def refuse_newer(connection: sqlite3.Connection, steps: tuple[Migration, ...]) -> None:
@@ -98,9 +96,13 @@ def statements(sql: str) -> Iterator[str]:
     assert not piece.strip(), f"a statement without its end: {piece[:80]!r}"
 
 
-def _apply(connection: sqlite3.Connection, step: Migration) -> None:
+def _apply(connection: sqlite3.Connection, step: Migration) -> bool:
+    """Take one step; False where another process has just taken it."""
     connection.execute("BEGIN IMMEDIATE")
     try:
+        if applied_number(connection) >= step.number:  # asked again, now that nobody else writes
+            connection.execute("ROLLBACK")
+            return False
         for statement in statements(step.sql):
             connection.execute(statement)
         connection.execute(
@@ -110,3 +112,4 @@ def _apply(connection: sqlite3.Connection, step: Migration) -> None:
     except BaseException:  # whatever it was, no half of a step may stay
         connection.execute("ROLLBACK")
         raise
+    return True

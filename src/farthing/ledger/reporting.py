@@ -74,6 +74,7 @@ _IS_TURN: Final = (
     "state = 'settled' AND endpoint = 'messages' AND error_type IS NULL"
     " AND coalesce(http_status, 0) < 400"
 )
+_IS_NOTIONAL: Final = f"""instr(notes, '"{SUBSCRIPTION_NOTE}"')"""
 _THIRDS: Final = 3
 _FIRST_HOUR: Final = "0000"
 _NO_HOUR: Final = "9999-12-31T24"
@@ -163,11 +164,18 @@ class LedgerFigures:
         """The cost of calls that a subscription pays for: list prices that nobody is charged."""
         [thirds] = self._all(
             f"SELECT {summed('cost')} FROM exchanges"  # noqa: S608 -- constants
-            " WHERE instr(notes, ?) AND opened_at >= ? AND opened_at < ?",
-            f'"{SUBSCRIPTION_NOTE}"',
+            f" WHERE {_IS_NOTIONAL} AND opened_at >= ? AND opened_at < ?",
             *window.hours,
         )
         return joined_sums(*thirds)
+
+    def notional_by_task(self) -> dict[str, int]:
+        """The same of each task's own calls, where it has such."""
+        rows = self._each(
+            f"SELECT task_id, {summed('cost')} FROM exchanges"  # noqa: S608 -- constants
+            f" WHERE {_IS_NOTIONAL} GROUP BY task_id"
+        )
+        return {task_id: joined_sums(*thirds) for task_id, *thirds in rows}
 
     def task_tags(self) -> dict[str, TaskTags]:
         """Per task that made a call: its key and session as said first, its main model."""

@@ -1,17 +1,18 @@
 """The embedded ledger: a journal that is written at once, a SQLite file that follows.
 
-Theory of operation. What is held, and what has ended but is not committed, is in memory; the rest
-is in the database. Each change takes three steps under one lock: memory, queue, journal. After
-that it survives a killed process; the writer's thread brings it into the database. So nothing on
-the way of a call waits for SQLite. At the start the journals of a dead process are read back
-first, and what is then still held is what it left open.
+Theory of operation. What is held, and what has ended but is not committed, is in memory (the latter
+as lines of the journal); the rest is in the database. Each change takes three steps under one lock:
+memory, queue, journal. After that it survives a killed process; the writer's thread brings it into
+the database, through a connection of its own or (``writing="process"``) through a child. So nothing
+on the way of a call waits for SQLite. At the start the journals of a dead process are read back
+first, by this process, and what is then still held is what it left open.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from farthing.core.batch_holds import BatchRows
 from farthing.core.batches import KnownBatch
 from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
@@ -34,13 +36,15 @@ from farthing.core.records import (
 from farthing.errors import EngineBug, FarthingError, LedgerError
 from farthing.ledger.batches import read_batches
 from farthing.ledger.budgets import BudgetBook
-from farthing.ledger.careful import apply_carefully
-from farthing.ledger.changes import Change, changed, dump_change
+from farthing.ledger.changes import Change, changed, dump_change, row_of
 from farthing.ledger.database import open_reader, open_writer, select_rows
 from farthing.ledger.faults import ledger_fault, translated
+from farthing.ledger.hand_process import ChildHand
+from farthing.ledger.hands import Hand, OwnHand, Writing
 from farthing.ledger.journal import SEGMENT_BYTES, Journal
 from farthing.ledger.lock import ProcessLock
 from farthing.ledger.lookup import Lookup
+from farthing.ledger.recent import Recent
 from farthing.ledger.recovering import lost, report
 from farthing.ledger.replaying import read_back
 from farthing.ledger.retention import delete_rows
@@ -61,34 +65,36 @@ class SqliteLedger:
         *,
         gather_seconds: float = GATHER_SECONDS,
         segment_bytes: int = SEGMENT_BYTES,
+        writing: Writing = "thread",
     ) -> None:
         self.path = path
-        with translated(path):
+        with ExitStack() as opening, translated(path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._process_lock = ProcessLock(path.with_name(f"{path.name}.lock"))
-        try:
-            self._connection = open_writer(path)
-            self._read_back = read_back(self._connection, path)
+            opening.callback(self._process_lock.close)
+            self._hand, self._read_back = _open_hand(path, self._process_lock, writing)
+            opening.callback(self._hand.close)
             self._lookup = Lookup(open_reader(path), path)
-            with translated(path):
-                self._retiring = Retiring(Journal(path, segment_bytes=segment_bytes), path)
-        except BaseException:
-            self._process_lock.close()
-            raise
+            self._retiring = Retiring(Journal(path, segment_bytes=segment_bytes), path)
+            opening.pop_all()
         # Guards all of the following, and orders the journal as the queue.
         self._lock = threading.Lock()
         self._book = BudgetBook(self._lookup.spent)
         #: what is held, by exchange id; and what has ended but is not in the database yet
         self._held = {row.opened.exchange_id: row for row in self._lookup.held()}
-        self._ended: dict[str, ExchangeRow] = {}
-        self._outcomes: dict[str, Outcome] = {}
+        #: the lines of what ended, which are smaller than a row and seldom asked for
+        self._ended = Recent[tuple[bytes, bytes]]()
+        #: the lines of intents that this process made and holds
+        self._intents: dict[str, bytes] = {}
+        self._outcomes = Recent[Outcome]()
         #: intents that the journal did not take
         self._unwritten: set[str] = set()
         self._orphans = list(self._held.values())
         for row in self._orphans:
             self._book.restore(row.opened)
-        self._writer: Writer[Change] = Writer(
-            self._apply,
+        self._book.restore_batches(self._lookup.batch_holds())
+        self._writer: Writer[bytes] = Writer(
+            self._hand.apply,
             lock=self._lock,
             gather_seconds=gather_seconds,
             committed=self._committed,
@@ -119,10 +125,11 @@ class SqliteLedger:
             if after is None or after is before:
                 return
             self._held[opened.exchange_id] = after
-            self._ended.pop(opened.exchange_id, None)
+            self._intents[opened.exchange_id] = line
+            self._ended.drop(opened.exchange_id)
             self._book.moved(before, after)
             try:
-                self._record(change, line)
+                self._record(line)
             except FarthingError:
                 self._unwritten.add(opened.exchange_id)
                 raise
@@ -159,16 +166,27 @@ class SqliteLedger:
 
     def outcome(self, task_id: str, outcome: Outcome) -> None:
         """Record how a task ended; the last word counts."""
-        change = Change(task_id=task_id, outcome=outcome)
+        line = dump_change(Change(task_id=task_id, outcome=outcome))
         with self._lock:
-            self._outcomes[task_id] = outcome
-            self._record(change, dump_change(change))
+            self._outcomes.put(task_id, outcome)
+            self._record(line)
 
     def keep_batch(self, batch: KnownBatch) -> None:
         """Record a batch, or how it ended; it survives a killed process from when this returns."""
-        change = Change(batch=batch)
+        line = dump_change(Change(batch=batch))
         with self._lock:
-            self._record(change, dump_change(change))
+            self._book.batch_kept(batch)
+            self._record(line)
+
+    def batch_counted(self, batch_id: str, succeeded: int) -> None:
+        """A batch has ended: what its rows hold is what so many of them can cost."""
+        with self._lock:
+            self._book.batch_counted(batch_id, succeeded)
+
+    def batch_rows(self) -> list[BatchRows]:
+        """What the rows of batches hold that are not over."""
+        with self._lock:
+            return self._book.batch_rows()
 
     def batches(self, *, created_from: datetime) -> list[KnownBatch]:
         """The batches on record; waits until all that was recorded is there."""
@@ -182,7 +200,7 @@ class SqliteLedger:
             if row is None:
                 return None
             task_id = row.opened.attribution.task_id
-            judged = self._outcomes.get(task_id) or self._lookup.outcome(task_id)
+            judged = self._outcomes.find(task_id) or self._lookup.outcome(task_id)
         return row if judged is None else replace(row, outcome=judged.outcome, score=judged.score)
 
     def rows(self, where: RowFilter = RowFilter()) -> Iterator[ExchangeRow]:  # noqa: B008 -- frozen
@@ -193,6 +211,7 @@ class SqliteLedger:
     def recover(self, now: datetime) -> RecoveryReport:
         """Close what a dead process left open."""
         with self._lock:
+            self._book.expire_batches(now)
             orphans, self._orphans = self._orphans, []
             endings = [lost(row, now) for row in orphans]
             for ending in endings:
@@ -217,7 +236,7 @@ class SqliteLedger:
             self._retiring.close(is_done=self._writer.waiting == 0)
             self._lookup.close()
             if not self._writer.is_alive:
-                self._connection.close()
+                self._hand.close()
             self._process_lock.close()
         if fault is not None:
             raise LedgerError(f"{fault}; its rows are kept and written at the next start")
@@ -232,16 +251,17 @@ class SqliteLedger:
         if after is None or after is before:
             return
         self._held.pop(exchange_id, None)
-        self._ended[exchange_id] = after
+        intent = self._intents.pop(exchange_id, None) or dump_change(Change(opened=before.opened))
+        self._ended.put(exchange_id, (intent, line))
         self._book.moved(before, after)
         if exchange_id in self._unwritten:
             self._unwritten.discard(exchange_id)
             line = dump_change(change)
-        self._record(change, line)
+        self._record(line)
 
-    def _record(self, change: Change, line: bytes) -> None:
+    def _record(self, line: bytes) -> None:
         """Queue a change and write its line; ``LedgerError`` if the journal does not take it."""
-        self._writer.add(change)
+        self._writer.add(line)
         try:
             self._retiring.journal.append(line)
         except OSError as error:
@@ -251,23 +271,34 @@ class SqliteLedger:
         return self._known_id(opened.exchange_id)
 
     def _known_id(self, exchange_id: str) -> ExchangeRow | None:
-        known = self._held.get(exchange_id) or self._ended.get(exchange_id)
+        known = self._held.get(exchange_id)
+        if known is None and (lines := self._ended.find(exchange_id)) is not None:
+            known = row_of(lines)
         return known or self._lookup.row(exchange_id)
 
-    def _apply(self, changes: Sequence[Change]) -> None:
-        apply_carefully(self._connection, changes, self.path)
-
-    def _committed(self, changes: Sequence[Change]) -> None:
+    def _committed(self) -> None:
         """Forget what the database has now; called by the writer, under the lock."""
-        for change in changes:
-            if change.settlement is not None:
-                row = self._ended.get(change.settlement.exchange_id)
-                if row is not None and row.settlement is change.settlement:
-                    del self._ended[change.settlement.exchange_id]
-            elif (
-                change.task_id is not None and self._outcomes.get(change.task_id) is change.outcome
-            ):
-                del self._outcomes[change.task_id]
-        self._book.forget_idle(chain(self._held.values(), self._ended.values()))
+        added, done = self._writer.added, self._writer.done
+        self._ended.turn(added=added, done=done)
+        self._outcomes.turn(added=added, done=done)
+        ended = filter(None, map(row_of, self._ended.values()))
+        self._book.forget_idle(chain(self._held.values(), ended))
         with suppress(OSError):  # no new segment just now: the old one goes on growing
-            self._retiring.turn(added=self._writer.added, done=self._writer.done)
+            self._retiring.turn(added=added, done=done)
+
+
+def _open_hand(path: Path, lock: ProcessLock, writing: Writing) -> tuple[Hand, int]:
+    """Who writes from now on, and how many changes were read back before: by this process."""
+    with ExitStack() as opening:
+        # The child first: it needs a moment until it is ready.
+        child = ChildHand(path, lock) if writing == "process" else None
+        if child is not None:
+            opening.callback(child.close)
+        own = OwnHand(open_writer(path), path)
+        opening.callback(own.close)
+        count = read_back(own.connection, path)
+        opening.pop_all()
+    if child is None:
+        return own, count
+    own.close()
+    return child, count

@@ -1,10 +1,10 @@
-"""The one thread that writes the database: gathers changes for a moment, commits them together.
+"""The one thread that has changes written: gathers them for a moment, commits them together.
 
 Theory of operation. Whoever records a change has already put it in the journal and does not wait.
 The writer wakes at the first change, lets ``gather_seconds`` pass so that others join, and applies
 all of them in one transaction. If that fails (disk full, database locked), the changes stay at the
 head of the queue in their order, ``fault`` says what is wrong, and the writer tries again, more and
-more slowly. Nothing else writes, so no lock protects the database itself.
+more slowly. Where SQLite's work is done is for ``apply`` to know (``ledger.hands``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final, Generic, TypeVar
 
 from farthing.errors import EngineBug, FarthingError, LedgerError
 
-__all__ = ["GATHER_SECONDS", "Writer"]
+__all__ = ["GATHER_SECONDS", "Writer", "fault_of"]
 
 _T = TypeVar("_T")
 
@@ -44,7 +44,7 @@ class Writer(Generic[_T]):
         *,
         lock: threading.Lock,
         gather_seconds: float = GATHER_SECONDS,
-        committed: Callable[[Sequence[_T]], None] = lambda _: None,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         self._apply = apply
         #: called under the lock after each commit
@@ -137,13 +137,8 @@ class Writer(Generic[_T]):
         fault: FarthingError | None = None
         try:
             self._apply(batch)
-        except FarthingError as error:
-            fault = error
         except Exception as error:  # noqa: BLE001 -- the thread's main: it must survive our mistakes
-            fault = EngineBug(
-                f"a change cannot be applied: {type(error).__name__}; please report it"
-            )
-            fault.__cause__ = error
+            fault = fault_of(error)
         with self._changed:
             if (fault is None) != (self.fault is None):
                 _log_turn(fault)
@@ -151,9 +146,18 @@ class Writer(Generic[_T]):
             if fault is None:
                 del self._queue[: len(batch)]
                 self.done += len(batch)
-                self._committed(batch)
+                self._committed()
             self._changed.notify_all()
         return fault
+
+
+def fault_of(error: Exception) -> FarthingError:
+    """What keeps a batch from being applied: the error itself, or our mistake."""
+    if isinstance(error, FarthingError):
+        return error
+    fault = EngineBug(f"a change cannot be applied: {type(error).__name__}; please report it")
+    fault.__cause__ = error
+    return fault
 
 
 def _log_turn(fault: FarthingError | None) -> None:

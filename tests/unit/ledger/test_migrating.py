@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from importlib.resources import files
 
 import pytest
@@ -15,6 +16,7 @@ from farthing.ledger.migrating import (
 )
 
 FIRST = Migration(number=1, name="first", sql="CREATE TABLE a (x INTEGER);\n")
+SECOND = Migration(number=2, name="second", sql="CREATE TABLE b (x INTEGER);\n")
 BROKEN = Migration(number=2, name="broken", sql="CREATE TABLE b (x INTEGER);\nNOT SQL;\n")
 
 
@@ -68,6 +70,22 @@ def test_a_database_of_the_same_version_is_accepted_and_a_newer_one_is_refused(d
 
     with pytest.raises(LedgerError, match=r"schema 1, this farthing knows up to 0.*upgrade"):
         migrate(database, ())
+
+
+def test_a_step_that_another_process_has_just_taken_is_not_taken_again(tmp_path):
+    """Both have seen that there is nothing; one of them is the first."""
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as ours:
+
+        def other_is_first(statement: str) -> None:
+            if statement.startswith("BEGIN"):
+                ours.set_trace_callback(None)
+                with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
+                    assert migrate(theirs, (FIRST,)) == [1]
+
+        ours.set_trace_callback(other_is_first)
+        assert migrate(ours, (FIRST, SECOND)) == [2]
+        assert [name for name, _ in objects(ours)] == ["a", "b", "migrations"]
 
 
 def test_each_record_keeps_the_digest_of_its_file(database):

@@ -3,6 +3,8 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing, contextmanager
 from datetime import timedelta
 
@@ -13,12 +15,13 @@ from farthing.errors import EngineBug, LedgerError
 from farthing.ledger import SqliteLedger
 from farthing.ledger.careful import rejected_path
 from farthing.ledger.checking import check
+from farthing.ledger.hands import OwnHand
 from farthing.ledger.journal import segments
+from farthing.ledger.keys import SqliteKeys
 from tests.contract.exchanges import (
     COST,
     NOON,
     SCOPE,
-    attribution,
     held,
     opened,
     settled,
@@ -40,7 +43,8 @@ def start(path):
 
     def begin(**given):
         ledger = SqliteLedger(path, **({"gather_seconds": 0.001} | given))
-        ledger._connection.execute("PRAGMA busy_timeout = 5")
+        if isinstance(ledger._hand, OwnHand):
+            ledger._hand.connection.execute("PRAGMA busy_timeout = 5")
         made.append(ledger)
         return ledger
 
@@ -179,8 +183,8 @@ def test_while_the_database_is_locked_calls_go_on_and_nothing_is_lost(start, pat
 
 def test_a_full_disk_keeps_rows_in_the_journal_and_says_so(start, path):
     ledger = start()
-    pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
-    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = ledger._hand.connection.execute("PRAGMA page_count").fetchone()[0]
+    ledger._hand.connection.execute(f"PRAGMA max_page_count = {pages}")
     for number in range(100):
         ledger.open(opened(f"x{number}"))
     with pytest.raises(LedgerError, match="free space"):
@@ -188,26 +192,27 @@ def test_a_full_disk_keeps_rows_in_the_journal_and_says_so(start, path):
 
     with as_killed(path) as next_one:
         assert len(states(next_one)) == 100
-    ledger._connection.execute("PRAGMA max_page_count = 1000000")
+    ledger._hand.connection.execute("PRAGMA max_page_count = 1000000")
     ledger.flush()
     assert len(states(ledger)) == 100
 
 
 def test_a_database_that_became_read_only_is_reported_and_written_later(start):
     ledger = start()
-    ledger._connection.execute("PRAGMA query_only = ON")
+    ledger._hand.connection.execute("PRAGMA query_only = ON")
     ledger.open(opened())
     with pytest.raises(LedgerError, match="write permission"):
         ledger.flush(0.2)
 
-    ledger._connection.execute("PRAGMA query_only = OFF")
+    ledger._hand.connection.execute("PRAGMA query_only = OFF")
     ledger.flush()
     assert ledger.fault is None
 
 
 def test_closing_with_a_database_that_cannot_be_written_keeps_the_journal(path):
     ledger = SqliteLedger(path, gather_seconds=0.001)
-    ledger._connection.execute("PRAGMA query_only = ON")
+    assert isinstance(ledger._hand, OwnHand)
+    ledger._hand.connection.execute("PRAGMA query_only = ON")
     ledger.open(opened())
 
     with pytest.raises(LedgerError, match="written at the next start"):
@@ -231,9 +236,8 @@ def test_an_intent_the_journal_does_not_take_is_refused_but_not_forgotten(start,
 
 def test_a_change_that_cannot_be_applied_is_set_aside_and_the_others_go_on(start, path, caplog):
     ledger = start(gather_seconds=NEVER)
-    impossible = attribution(task_id=None)
-    for name, who in (("a", attribution()), ("b", impossible), ("c", attribution())):
-        ledger.open(opened(name, attribution=who))
+    for name, size in (("a", 1), ("b", 2**63), ("c", 1)):  # SQLite's integers end before
+        ledger.open(opened(name, request_bytes=size))
     ledger.flush()
 
     assert set(states(ledger)) == {"a", "c"}
@@ -248,7 +252,6 @@ def test_a_change_to_a_row_that_cannot_be_read_does_not_stop_the_others(start, p
     ledger.open(opened("a"))
     ledger.settle(unsettled("a", low=0, high=1))
     ledger.flush()
-    ledger._ended["a"] = ledger.row("a")
     with closing(sqlite3.connect(path)) as other:
         other.execute("UPDATE exchanges SET notes = 'no JSON'")
         other.commit()
@@ -303,15 +306,40 @@ def test_a_file_that_is_no_database_is_refused_and_not_touched(path):
 
 def test_a_row_that_another_program_broke_is_named(start, path):
     ledger = start()
-    ledger.open(opened())
-    ledger.settle(settled())
-    ledger.flush()
+    for name in ("x1", "x2", "x3"):  # what ended a moment ago is answered from memory
+        ledger.open(opened(name))
+        ledger.settle(settled(name))
+        ledger.flush()
     with closing(sqlite3.connect(path)) as other:
         other.execute("UPDATE exchanges SET cost_pico = cost_pico + 1")
         other.commit()
 
     with pytest.raises(LedgerError, match=r"row 'x1'.*not the sum of its parts"):
         ledger.row("x1")
+
+
+COMES_AND_GOES = """
+import pathlib, sys
+from farthing.ledger.keys import SqliteKeys
+keys = SqliteKeys(pathlib.Path(sys.argv[1]))
+keys.listed()
+keys.close()
+"""
+
+
+@pytest.mark.parametrize("writing", ["thread", "process"])
+def test_a_program_that_comes_and_goes_does_not_take_the_log_along(start, path, writing):
+    ledger = start(writing=writing)
+    ledger.open(opened())
+    ledger.flush()
+    with closing(SqliteKeys(path)):  # as a gateway has, beside its ledger
+        subprocess.run([sys.executable, "-c", COMES_AND_GOES, path], check=True)
+        ledger.settle(settled())
+        ledger.flush()
+
+        with closing(sqlite3.connect(path)) as reader:
+            assert reader.execute("SELECT state FROM exchanges").fetchall() == [("settled",)]
+    assert path.with_name("ledger.db-wal").exists()
 
 
 # --- what rests -----------------------------------------------------------------------------------
