@@ -31,6 +31,7 @@ __all__ = [
     "Budget",
     "BudgetRaise",
     "Mode",
+    "OnOverrun",
     "OnTrouble",
     "ScopeKind",
     "Step",
@@ -44,6 +45,8 @@ ScopeKind = Literal["everything", "key", "model", "task_type", "session", "tree"
 Mode = Literal["strict", "ample"]
 #: what a budget does that cannot price a call, or cannot be asked
 OnTrouble = Literal["refuse", "allow"]
+#: what becomes of a stream that has cost more than was held for it
+OnOverrun = Literal["finish", "cut"]
 #: what is tried, in order, before a call is refused; ``effort`` and ``model`` are ports
 Step = Literal["effort", "model", "max_tokens", "note"]
 
@@ -87,6 +90,7 @@ class Budget:
     #: passes that one answer with server tools may take; None: as many as the provider allows in
     #: ``strict``, one in ``ample``
     passes: int | None = None
+    on_overrun: OnOverrun = "finish"
     raises: tuple[BudgetRaise, ...] = field(default=())
 
     def __post_init__(self) -> None:

@@ -135,6 +135,15 @@ class Account:
         if not self._holds:
             self._dearest_pico = 0
 
+    def lower(self, reservation_id: str, to_pico: int) -> None:
+        """Give a part of a hold back; it never grows, and an unknown one is ignored."""
+        hold = self._holds.get(reservation_id)
+        if hold is None or to_pico >= hold.worst_pico:
+            return
+        self.release(reservation_id)
+        if to_pico > 0:
+            self.hold(reservation_id, min(hold.amount_pico, to_pico), to_pico)
+
     def _is_ample(self, claim: Claim) -> bool:
         room = claim.limit_pico - self.spent_pico - self.held_pico
         dearest = max(self._dearest_pico, claim.worst_pico)

@@ -3,26 +3,29 @@
 The tuple of budgets is replaced whole, never changed: an exchange that took it decides by it to its
 end. An empty board costs a call one look at it.
 
-A threshold is told once per key and limit, by the first call that asks after spending passed it.
-Who wants to hear of it (alerts) sets ``listener``; it is a note on that call's exchange besides.
+A threshold is told once per key and limit, by the first call that asks after spending passed it,
+as a note on that call's exchange. Who wants to hear how budgets stand (alerts) sets ``listener``:
+it is told of every refusal, and of a key when its percentage has changed or a minute has passed.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from farthing.core.allowances import NOTHING_DECLARED, Allowances
 from farthing.core.budgets import Budget, Step, forecast
-from farthing.core.budgets_account import Standing
+from farthing.core.budgets_account import Claim, Denied, Standing
 from farthing.core.budgets_lineages import KnownPrompts, LikelyCosts
 from farthing.wire.request import Request
 
-__all__ = ["BudgetBoard", "Cheaper", "ThresholdPassed"]
+__all__ = ["BudgetBoard", "BudgetNews", "Cheaper", "ThresholdPassed"]
 
 _KEYS: Final = 10_000
+_AGAIN: Final = timedelta(minutes=1)
 _PERCENT: Final = 100
 
 
@@ -53,7 +56,29 @@ class ThresholdPassed:
     spent_at: datetime | None
 
 
-def _deaf(_event: ThresholdPassed) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetNews:
+    """How one key of a budget stands, for whoever listens."""
+
+    budget: Budget
+    standing: Standing
+    at: datetime
+    #: has it just refused a call
+    is_refused: bool = False
+
+    @property
+    def resets_at(self) -> datetime | None:
+        """When it begins anew."""
+        span = self.budget.span_at(self.at)
+        return None if span is None else span.end
+
+    @property
+    def spent_at(self) -> datetime | None:
+        """When it is spent at the rate of this window so far; None: not in this window."""
+        return _spent_at(self.budget, self.standing, self.at)
+
+
+def _deaf(_news: BudgetNews) -> None:
     """Nobody listens."""
 
 
@@ -63,11 +88,38 @@ class BudgetBoard:
 
     budgets: tuple[Budget, ...] = ()
     cheaper: Cheaper = _nobody
-    listener: Callable[[ThresholdPassed], None] = _deaf
+    listener: Callable[[BudgetNews], None] = _deaf
+    #: what is declared for what a call's bytes do not bound
+    allowances: Allowances = NOTHING_DECLARED
     prompts: KnownPrompts = field(default_factory=KnownPrompts)
     likely: LikelyCosts = field(default_factory=LikelyCosts)
     #: key and limit → the highest threshold that was told
     _told: OrderedDict[tuple[str, int], int] = field(default_factory=OrderedDict)
+    #: key → the percentage that the listener heard last, and when
+    _heard: OrderedDict[str, tuple[int, datetime]] = field(default_factory=OrderedDict)
+
+    def told(
+        self, claims: Iterable[Claim], standings: Iterable[Standing], now: datetime
+    ) -> list[ThresholdPassed]:
+        """Claims were admitted: the thresholds that are passed; the listener hears the rest."""
+        found = list[ThresholdPassed]()
+        for claim, standing in zip(claims, standings, strict=True):
+            budget = self._named(claim.budget)
+            if budget is None:
+                continue  # a cap of the task's own
+            event = self.passed(budget, standing, now)
+            if event is not None:
+                found.append(event)
+            if self.listener is not _deaf:
+                self._hear(BudgetNews(budget=budget, standing=standing, at=now))
+        return found
+
+    def refused(self, denied: Denied, now: datetime) -> None:
+        """A budget refused a call."""
+        budget = self._named(denied.claim.budget)
+        if budget is not None and self.listener is not _deaf:
+            standing = denied.standing
+            self.listener(BudgetNews(budget=budget, standing=standing, at=now, is_refused=True))
 
     def passed(self, budget: Budget, standing: Standing, now: datetime) -> ThresholdPassed | None:
         """The highest threshold that is passed and has not been told; it is told with this."""
@@ -81,22 +133,26 @@ class BudgetBoard:
         self._told[name] = percent
         if len(self._told) > _KEYS:
             self._told.popitem(last=False)
-        event = _event(budget, standing, percent, now)
-        self.listener(event)
-        return event
+        return _event(budget, standing, percent, now)
+
+    def _named(self, name: str) -> Budget | None:
+        return next((each for each in self.budgets if each.name == name), None)
+
+    def _hear(self, news: BudgetNews) -> None:
+        """Tell the listener, unless it has just heard the same."""
+        standing, now = news.standing, news.at
+        percent = standing.spent_pico * _PERCENT // max(1, standing.limit_pico)
+        before = self._heard.get(standing.key)
+        if before is not None and before[0] == percent and now - before[1] < _AGAIN:
+            return
+        self._heard[standing.key] = percent, now
+        if len(self._heard) > _KEYS:
+            self._heard.popitem(last=False)
+        self.listener(news)
 
 
 def _event(budget: Budget, standing: Standing, percent: int, now: datetime) -> ThresholdPassed:
     span = budget.span_at(now)
-    spent_at = None
-    if span is not None:
-        found = forecast(
-            spent_pico=standing.spent_pico,
-            limit_pico=standing.limit_pico,
-            since=span.start,
-            now=now,
-        )
-        spent_at = found if found is not None and found < span.end else None
     return ThresholdPassed(
         budget=budget.name,
         key=standing.key,
@@ -106,5 +162,18 @@ def _event(budget: Budget, standing: Standing, percent: int, now: datetime) -> T
         limit_pico=standing.limit_pico,
         at=now,
         resets_at=None if span is None else span.end,
-        spent_at=spent_at,
+        spent_at=_spent_at(budget, standing, now),
     )
+
+
+def _spent_at(budget: Budget, standing: Standing, now: datetime) -> datetime | None:
+    span = budget.span_at(now)
+    if span is None:
+        return None
+    found = forecast(
+        spent_pico=standing.spent_pico,
+        limit_pico=standing.limit_pico,
+        since=span.start,
+        now=now,
+    )
+    return found if found is not None and found < span.end else None

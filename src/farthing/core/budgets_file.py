@@ -18,7 +18,16 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from farthing.core.budgets import Budget, BudgetRaise, Mode, OnTrouble, ScopeKind, Step, root_first
+from farthing.core.budgets import (
+    Budget,
+    BudgetRaise,
+    Mode,
+    OnOverrun,
+    OnTrouble,
+    ScopeKind,
+    Step,
+    root_first,
+)
 from farthing.core.budgets_windows import WindowKind
 from farthing.errors import ConfigError
 from farthing.pricing.money import dump_usd, parse_usd
@@ -64,6 +73,7 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ladder: tuple[Step, ...] = ()
     min_tokens: int = 1_024
     passes: int | None = None
+    on_overrun: OnOverrun = "finish"
     raises: tuple[RaiseSpec, ...] = ()
 
 
@@ -116,6 +126,7 @@ def budget_document(budget: Budget) -> dict[str, Any]:
         ladder=budget.ladder,
         min_tokens=budget.min_tokens,
         passes=budget.passes,
+        on_overrun=budget.on_overrun,
         raises=tuple(
             RaiseSpec(by_usd=dump_usd(each.by_pico), until=each.until, reason=each.reason)
             for each in budget.raises
@@ -169,6 +180,7 @@ def _budget(spec: _Spec, zone_of: _ZoneOf) -> Budget:
         ladder=spec.ladder,
         min_tokens=spec.min_tokens,
         passes=spec.passes,
+        on_overrun=spec.on_overrun,
         raises=tuple(raise_of(each) for each in spec.raises),
     )
 

@@ -2,8 +2,8 @@
 
 Its id derives from the batch and the item, so results that are read again are on record already;
 of a batch that is booked nothing is looked at twice, also when its rows have gone. A batch that was
-created through here gives its items the task of its creation (``core.batches``). Only a succeeded
-item costs something (API facts, section 3).
+created through here gives its items the task of its creation (``core.batches``) and the budgets
+that held them then. Only a succeeded item costs something (API facts, section 3).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from farthing.core.batches import KnownBatch
 from farthing.core.exchange_budget import batch_keys
 from farthing.core.exchange_call import Moment
 from farthing.core.exchange_effects import Effect, Note, Now, Open, Settle, ask
@@ -42,7 +41,7 @@ def book_results(
         now = now or (yield from ask(Now()))
         exchange_id = item_id(batch_id, result.custom_id)
         try:
-            yield from ask(Open(_opened(exchange_id, result, progress, setup, known)))
+            yield from ask(Open(_opened(batch_id, result, progress, setup)))
             yield from ask(Settle(_settled(exchange_id, result, setup, now)))
         except LedgerError:
             yield from ask(Note("ledger.batch_item_failed", exchange_id))
@@ -50,20 +49,14 @@ def book_results(
     return unbooked
 
 
-def _opened(
-    exchange_id: str,
-    result: BatchResult,
-    progress: Progress,
-    setup: Setup,
-    known: KnownBatch | None,
-) -> Opened:
-    prepared = progress.prepared
+def _opened(batch_id: str, result: BatchResult, progress: Progress, setup: Setup) -> Opened:
+    prepared, known = progress.prepared, setup.batches.find(batch_id)
     attribution = known.attribution if known else prepared.attribution
     scope = known.scope if known else None
     if known is None and setup.task_cap_pico is not None:
         scope = prepared.scope
     return Opened(
-        exchange_id=exchange_id,
+        exchange_id=item_id(batch_id, result.custom_id),
         opened_at=progress.call.received.at,
         attribution=attribution,
         endpoint="batch_item",
@@ -72,7 +65,8 @@ def _opened(
         body_digest=prepared.body_digest,
         engine_version=setup.engine_version,
         scope=scope,
-        budget_keys=batch_keys(result, attribution, setup, progress.call.received.at),
+        budget_keys=setup.batches.keys_held(batch_id, result.custom_id)
+        or batch_keys(result, attribution, setup, progress.call.received.at),
     )
 
 

@@ -39,11 +39,20 @@ from farthing.pricing.money import show_usd
 from farthing.wire.answers import BatchResult
 from farthing.wire.request import Request
 
-__all__ = ["Refusal", "admit", "batch_keys", "describe_denied", "fitted", "learn"]
+__all__ = [
+    "TASK_CAP",
+    "Refusal",
+    "admit",
+    "batch_keys",
+    "describe_denied",
+    "fitted",
+    "learn",
+    "unkept",
+]
 
 _CALL: Final = "call"
 #: what a refusal calls the cap of ``budget.task_usd`` or ``x-farthing-budget-usd``
-_TASK_CAP: Final = "the task's own"
+TASK_CAP: Final = "the task's own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +128,7 @@ class _Asking:
                 return None
             smaller = self._step_down(request, bound, reply)
             if smaller is None:
+                self._setup.board.refused(reply, self._now)
                 return self._refusal("budget.refused", describe_denied(reply))
             bound, request = smaller
 
@@ -160,7 +170,7 @@ class _Asking:
                     limit_pico=prepared.cap_pico,
                     worst_pico=worst,
                     likely_pico=worst,
-                    budget=_TASK_CAP,
+                    budget=TASK_CAP,
                 )
             )
         return claims
@@ -207,19 +217,23 @@ class _Asking:
         prepared.asked_pico = bound.one_pass_pico
         if admitted.standings:
             self._progress.hold_pico = max(each.worst_pico for each in self._asked)
+            prepared.cut_pico = self._cut_pico()
         if worst.is_single_pass:
             high = min(worst.high_pico, bound.one_pass_pico)
             prepared.worst = msgspec.structs.replace(
                 worst, high_pico=high, output_tokens=bound.output_tokens
             )
 
+    def _cut_pico(self) -> int | None:
+        """The least that is held by a budget that stops a stream there."""
+        names = {budget.name for budget, _ in self.applying if budget.on_overrun == "cut"}
+        if not names:
+            return None
+        return min((c.worst_pico for c in self._asked if c.budget in names), default=None)
+
     def _tell(self, admitted: Admitted) -> Generator[Effect[Any], Any, None]:
-        by_name = {budget.name: budget for budget, _ in self.applying if budget.thresholds}
-        for claim, standing in zip(self._asked, admitted.standings, strict=True):
-            budget = by_name.get(claim.budget)
-            event = self._setup.board.passed(budget, standing, self._now) if budget else None
-            if event is not None:
-                yield from self._noted(f"budget.threshold.{event.percent}")
+        for event in self._setup.board.told(self._asked, admitted.standings, self._now):
+            yield from self._noted(f"budget.threshold.{event.percent}")
 
     # -- asking for less --------------------------------------------------------------------------
 
@@ -259,7 +273,13 @@ class _Asking:
         """A call that somebody else made cheaper: what it can cost is found anew."""
         prepared, setup = self._prepared, self._setup
         request = Request.parse(body)
-        worst = worst_case(request, prices=setup.prices, memo=setup.memo, now=self._now)
+        worst = worst_case(
+            request,
+            prices=setup.prices,
+            memo=setup.memo,
+            now=self._now,
+            allowances=setup.board.allowances,
+        )
         if worst is None:
             return None
         prepared.worst, prepared.model = worst, request.model
@@ -287,7 +307,7 @@ class _Asking:
         self._prepared.budget_keys = ()
         is_closed = self._setup.budget_fault == "closed"
         if refuses or (is_closed and not (is_price and self.applying)):
-            return self._refusal(code, _unkept(refuses, why, is_price=is_price))
+            return self._refusal(code, unkept(refuses, why, is_price=is_price))
         yield from self._noted(code)
         return None
 
@@ -304,7 +324,8 @@ class _Asking:
         yield from ask(Note(code, self._prepared.exchange_id))
 
 
-def _unkept(names: Sequence[str], why: str, *, is_price: bool) -> str:
+def unkept(names: Sequence[str], why: str, *, is_price: bool) -> str:
+    """What a client reads when a budget cannot be kept; ``names`` are of those that refuse."""
     whose = f"the budget {names[0]!r}" if names else "the budget"
     how = "give the model a price" if is_price else "correct that"
     field = "on_unpriced" if is_price else "on_fault"
@@ -314,14 +335,14 @@ def _unkept(names: Sequence[str], why: str, *, is_price: bool) -> str:
 def batch_keys(
     result: BatchResult, who: Attribution, setup: Setup, now: datetime
 ) -> tuple[str, ...]:
-    """The budgets that a batch's item counts in, from when its result passes; none held it."""
+    """The budgets that a batch's item counts in, from when its result passes, if none held it."""
     model = result.message.model if result.message is not None else None
     found = (key_of(each, who, model, now) for each in setup.board.budgets if each.scope != _CALL)
     return tuple(dict.fromkeys(key for key in found if key is not None))
 
 
-def describe_denied(denied: Denied) -> str:
-    """What a client reads when a budget does not hold its call."""
+def describe_denied(denied: Denied, what: str = "this call") -> str:
+    """What a client reads when a budget does not hold its call, or whatever else it asked for."""
     claim, standing = denied.claim, denied.standing
     reset = ""
     if claim.resets_at is not None:
@@ -329,6 +350,6 @@ def describe_denied(denied: Denied) -> str:
     return (
         f"the budget {claim.budget!r} over {claim.key!r} has {show_usd(standing.room_pico)} of "
         f"{show_usd(standing.limit_pico)} left ({show_usd(standing.spent_pico)} spent, "
-        f"{show_usd(standing.held_pico)} held by calls under way), and this call may cost up to "
+        f"{show_usd(standing.held_pico)} held by calls under way), and {what} may cost up to "
         f"{show_usd(claim.worst_pico)}{reset}: raise the budget, or lower max_tokens"
     )

@@ -6,6 +6,9 @@ three kinds of answers on their way to the client: a batch that was created is r
 task it was created for; the URL in batch objects is made to name the address that the client itself
 used (``results_url``, ADR 0016); and when results have passed to their end, the batch is booked.
 
+Where a budget is there to be asked, the body of a creation is taken in first and its rows are
+bounded (``gateway.batch_bodies``); the exchange holds them, or refuses the batch.
+
 Rules of this file: answers that describe batches are held, up to a limit, because their length may
 change; everything else passes as it comes. Whatever cannot be read goes to the client unchanged.
 """
@@ -20,11 +23,15 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from farthing.core.batches import KnownBatch
+from farthing.core.batch_scan import BatchReader
+from farthing.core.batches import KnownBatch, ended_batch
+from farthing.core.exchange_prepare import Setup
 from farthing.driver.jobs.batch_register import BatchRegister
 from farthing.driver.ports import Decoding, Ledger
 from farthing.gateway.app import Door
 from farthing.gateway.asgi import Send, header
+from farthing.gateway.batch_bodies import SpooledBody
+from farthing.gateway.bodies import declared_length
 from farthing.gateway.call import Call
 from farthing.gateway.results_url import client_origin, with_results_urls
 from farthing.gateway.watching import ClientWatch
@@ -64,8 +71,8 @@ class BatchSetup:
     decoding: Decoding
     #: the base URL of the Claude API; None: results URLs stay as they are
     rewritten_from: str | None
-    #: does every task have a budget
-    has_budgets: bool
+    #: what exchanges share: its budgets hold the rows of a batch
+    exchanges: Setup
     #: counts what an operator may want to know
     note: Callable[[str, str], None]
 
@@ -85,17 +92,37 @@ class BatchDoor:
 
     async def _watched(self, call: Call, watch: ClientWatch) -> None:
         self._look_at(call)
+        spooled = await self._held_rows(call)
         try:
             await self._door(call, watch)
         finally:
+            if spooled is not None:
+                spooled.close()
             results = _RESULTS.fullmatch(call.path)
             if results is not None:
                 self._setup.register.results_passed(results[1])
 
+    async def _held_rows(self, call: Call) -> SpooledBody | None:
+        """Bound the rows of a batch that is to be created, if there is a budget to hold them."""
+        exchanges = self._setup.exchanges
+        is_capped = exchanges.task_cap_pico is not None or _asks_for_budget(call)
+        if not _creates(call) or not (is_capped or exchanges.board.budgets):
+            return None
+        declared_length(call.headers, call.route.max_body_bytes)
+        spooled = SpooledBody(call.receive, call.route.max_body_bytes)
+        reader = BatchReader(exchanges.prices, call.received.at, exchanges.board.allowances)
+        try:
+            call.rows = await spooled.scan(reader)
+        except BaseException:  # whatever it was, the file goes
+            spooled.close()
+            raise
+        call.receive = spooled.receive
+        return spooled
+
     def _look_at(self, call: Call) -> None:
         if call.method not in {"GET", "POST"} or not _OBJECTS.fullmatch(call.path):
             return
-        is_create = call.method == "POST" and call.path.rstrip("/") == _PREFIX
+        is_create = _creates(call)
         origin = self._origin(call)
         if origin is not None:
             # a body that is to be changed must be readable; a compressed one cannot be spliced
@@ -111,6 +138,14 @@ class BatchDoor:
         if self._setup.rewritten_from is None or bypass in {b"1", b"true", b"yes", b"on"}:
             return None
         return client_origin(call.headers)
+
+
+def _creates(call: Call) -> bool:
+    return call.method == "POST" and call.path.rstrip("/") == _PREFIX
+
+
+def _asks_for_budget(call: Call) -> bool:
+    return call.header(b"x-farthing-budget-usd") is not None
 
 
 class _Held:
@@ -151,8 +186,11 @@ class _Held:
 
     def _seen(self, start: _Message, body: bytes) -> tuple[_Message, bytes]:
         encoding = header(start["headers"], b"content-encoding") or b"identity"
+        plain = self._plain(body, encoding.decode("latin-1"))
         if self._what == "created":
-            self._remember(self._plain(body, encoding.decode("latin-1")))
+            self._remember(plain)
+        elif (ended := ended_batch(plain)) is not None:
+            self._setup.register.has_ended(*ended)
         if self._origin is None:
             return start, body
         if encoding.lower() != b"identity":
@@ -184,7 +222,7 @@ class _Held:
             setup.note("batch.not_remembered", call.exchange_id)
             return
         who = row.opened.attribution
-        has_budget = setup.has_budgets or call.header(b"x-farthing-budget-usd") is not None
+        has_budget = setup.exchanges.task_cap_pico is not None or _asks_for_budget(call)
         setup.register.created(
             KnownBatch(
                 batch_id=created.id,

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from farthing.core.batches import RESULTS_KEPT, BatchBook
+from farthing.core.batches import RESULTS_KEPT, BatchBook, ended_batch
 from farthing.ledger.memory import MemoryLedger
 from tests.contract.exchanges import NOON, attribution, known
+from tests.unit.core.test_batch_holds import rows_of
 from tests.unit.core.test_exchange import BATCH, JSONL, Failing, result
 from tests.unit.driver.talks import FakeUpstream, Talk, setup
 
@@ -117,3 +119,35 @@ def test_of_a_booked_batch_nothing_is_booked_again_even_if_its_rows_have_gone():
     read(talk)
 
     assert list(talk.ledger.rows()) == []
+
+
+ENDED = {
+    "id": "msgbatch_1",
+    "type": "message_batch",
+    "processing_status": "ended",
+    "request_counts": {"succeeded": 2, "processing": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({}, ("msgbatch_1", 2)),
+        ({"processing_status": "canceling"}, None),
+        ({"type": "message"}, None),
+        ({"request_counts": None}, None),
+    ],
+)
+def test_an_answer_says_whether_a_batch_has_ended(said: Any, found: Any):
+    assert ended_batch(json.dumps(ENDED | said).encode()) == found
+
+
+def test_what_a_row_was_held_in_is_known_until_its_batch_is_over():
+    rows = rows_of([("a", 0, 1)])
+    book = BatchBook()
+    book.hold(rows)
+
+    assert book.keys_held("msgbatch_1", "a") == ("all", "opus")
+    assert book.keys_held("msgbatch_1", "b") == book.keys_held("msgbatch_2", "a") == ()
+    book.has_ended("msgbatch_1")
+    assert book.keys_held("msgbatch_1", "a") == ()

@@ -1,0 +1,70 @@
+"""The body of a batch's creation, looked at before it goes upstream: on disk, and row by row.
+
+Theory of operation. A batch may have 256 MB, and what it can cost is only known at its end; so it
+has to be here before it can go on. It waits in a temporary file without a name (in memory up to
+``_IN_MEMORY``), and its rows are bounded while it comes (``core.batch_scan``), piece by piece and
+on a thread, so that other calls go on. Memory is then one piece, the longest row and 26 bytes for
+each row, whatever the size of the body. The client waits for its upload twice: to us, and from us.
+
+This happens only where a budget is there to be asked.
+
+Rules of this file: the bytes that go upstream are those that came; the file is gone when the call
+is over, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from tempfile import SpooledTemporaryFile
+from typing import Any, Final
+
+from farthing.core.batch_scan import BatchReader, BatchScan
+from farthing.gateway.asgi import Receive
+from farthing.gateway.bodies import StreamedBody
+
+__all__ = ["SpooledBody"]
+
+_IN_MEMORY: Final = 1024 * 1024
+#: so much is looked at, and sent, at a time
+_PIECE: Final = 256 * 1024
+
+
+class SpooledBody:
+    """One body; close it when its call is over."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._pieces = StreamedBody(receive, limit, at_end=lambda: None)
+        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  see ``close``
+        self._is_read = False
+
+    async def scan(self, reader: BatchReader) -> BatchScan:
+        """Take it in; ``BodyTooLarge`` or ``ClientGone`` as for any body."""
+        waiting: list[bytes] = []
+        size = 0
+        async for piece in self._pieces:
+            waiting.append(piece)
+            size += len(piece)
+            if size >= _PIECE:
+                await asyncio.to_thread(self._take, b"".join(waiting), reader)
+                waiting, size = [], 0
+        await asyncio.to_thread(self._take, b"".join(waiting), reader)
+        await asyncio.to_thread(self._file.seek, 0)
+        return await asyncio.to_thread(reader.finish)
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """``Receive`` that gives it once more; behind its end the client is listened to."""
+        if self._is_read:
+            return await self._receive()
+        piece = await asyncio.to_thread(self._file.read, _PIECE)
+        self._is_read = len(piece) < _PIECE
+        return {"type": "http.request", "body": piece, "more_body": not self._is_read}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _take(self, piece: bytes, reader: BatchReader) -> None:
+        self._file.write(piece)
+        reader.feed(piece)
