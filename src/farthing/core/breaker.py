@@ -7,6 +7,7 @@ digest) stands a circuit. Its states are a table::
     open ──── cool ────▶ half_open    its time is over: one call may try
     half_open recover ─▶ closed       the probe went well
     half_open relapse ─▶ open         it did not: twice as long, up to a limit
+    open, half_open ── rest ─▶ closed nobody has come since: there is nothing to guard
 
 Rules, over a window of five to six sixths of ``window_seconds``:
 
@@ -17,6 +18,10 @@ Rules, over a window of five to six sixths of ``window_seconds``:
   must not become a longer one of ours.
 - ``retry_storm``: one and the same call was refused, or failed, ``repeats`` times. From then on it
   is answered from here, before anything is planned, held or written: a look into a dictionary.
+
+What a budget refuses it may admit as soon as a call ends that held money, a window begins or
+budgets are changed. The next repetition tries then, whatever the time, so that a circuit does not
+go on refusing what a budget would hold.
 
 What one key does opens circuits of that key only, and a refused call opens the circuit of that call
 only: nobody else is refused for it.
@@ -29,12 +34,14 @@ comes back (a crash, a cancelled call) is given up after ``probe_seconds``.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from types import MappingProxyType
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
+from farthing.core.breaker_circuit import SLOTS, Circuit
 from farthing.core.breaker_values import (
     Allowed,
     BreakerKey,
@@ -46,71 +53,18 @@ from farthing.core.breaker_values import (
     Why,
 )
 from farthing.core.exchange_call import Moment
-from farthing.errors import EngineBug
 
-__all__ = ["TRANSITIONS", "Breakers"]
-
-TRANSITIONS: Final[Mapping[BreakerState, Mapping[str, BreakerState]]] = MappingProxyType(
-    {
-        "closed": {"trip": "open"},
-        "open": {"cool": "half_open"},
-        "half_open": {"recover": "closed", "relapse": "open"},
-    }
-)
+__all__ = ["Breakers"]
 
 _SECOND: Final = 10**9
-_SLOTS: Final = 6
 #: circuits looked at for a closed one before the longest unused goes whatever it is
 _LOOKS: Final = 8
 
+_QUARTER_SECONDS: Final = 900
+#: how codes of refusals by budgets begin
+_BUDGET: Final = "budget."
+
 _ALLOWED: Final = Allowed()
-
-
-class _Circuit:
-    """One circuit; ``slots`` are sixths of the window: [index, calls, failed, pico]."""
-
-    __slots__ = (
-        "cool_ns",
-        "probe",
-        "probe_until_ns",
-        "refused",
-        "slots",
-        "state",
-        "until_ns",
-        "why",
-    )
-
-    def __init__(self, cool_ns: int) -> None:
-        self.state: BreakerState = "closed"
-        self.why: Why = "error_storm"
-        self.cool_ns = cool_ns
-        self.until_ns = 0
-        self.refused = 0
-        #: the number of the last probe; it is under way until ``probe_until_ns``
-        self.probe = 0
-        self.probe_until_ns = 0
-        self.slots: list[list[int]] = []
-
-    def move(self, event: str) -> None:
-        after = TRANSITIONS[self.state].get(event)
-        if after is None:
-            raise EngineBug(f"a breaker that is {self.state!r} cannot {event!r}")
-        self.state = after
-
-    def add(self, index: int, failed: int, pico: int) -> None:
-        if not self.slots or self.slots[-1][0] < index:
-            self.slots = [slot for slot in self.slots if slot[0] > index - _SLOTS]
-            self.slots.append([index, 0, 0, 0])
-        slot = self.slots[-1]
-        slot[1] += 1
-        slot[2] += failed
-        slot[3] += pico
-
-    def sums(self, index: int) -> tuple[int, int, int]:
-        """Calls, failed ones and what they cost, in the window."""
-        found = [slot for slot in self.slots if slot[0] > index - _SLOTS]
-        calls, failed, pico = (sum(slot[n] for slot in found) for n in (1, 2, 3))
-        return calls, failed, pico
 
 
 class Breakers:
@@ -119,12 +73,27 @@ class Breakers:
     def __init__(self, rules: BreakerRules | None = None, *, capacity: int = 4_096) -> None:
         self.rules = rules or BreakerRules()
         self._capacity = capacity
-        self._slot_ns = max(1, round(self.rules.window_seconds * _SECOND / _SLOTS))
-        self._scopes: OrderedDict[BreakerKey, _Circuit] = OrderedDict()
-        self._calls: OrderedDict[BreakerKey, _Circuit] = OrderedDict()
+        self._slot_ns = max(1, round(self.rules.window_seconds * _SECOND / SLOTS))
+        self._scopes: OrderedDict[BreakerKey, Circuit] = OrderedDict()
+        self._calls: OrderedDict[BreakerKey, Circuit] = OrderedDict()
+        #: circuits that are not closed: of keys and task types, and of calls
+        self.open_scopes = 0
+        self.open_calls = 0
+        #: since the start, by what a circuit stands in front of and why it opened
+        self.opened = Counter[tuple[str, str]]()
+        self.refused = Counter[tuple[str, str]]()
+        #: the budgets behind the circuits as they were seen last, and the quarter of an hour
+        self._behind: tuple[object, int] | None = None
+        #: how often what they refuse may have changed
+        self._news = 0
 
     def __len__(self) -> int:
         return len(self._scopes) + len(self._calls)
+
+    @property
+    def is_any_open(self) -> bool:
+        """Has anything to be asked at all? Looked at for each call."""
+        return bool(self.open_scopes or self.open_calls)
 
     def state(self, key: BreakerKey) -> BreakerState:
         """Where a circuit stands; one that nobody knows is closed."""
@@ -136,22 +105,32 @@ class Breakers:
         every = (*self._scopes.items(), *self._calls.items())
         return [key for key, circuit in every if circuit.state != "closed"]
 
+    def open_now(self) -> Counter[tuple[str, str]]:
+        """How many are not closed, as ``opened`` and ``refused`` count."""
+        return Counter((key.kind, self._of(key)[key].why) for key in self.open_keys())
+
     def check(self, key: BreakerKey, now: Moment) -> Allowed | Refused:
         """May a call pass this circuit?"""
         return self.admit((key,), now)
 
     def admit(self, keys: Sequence[BreakerKey], now: Moment) -> Allowed | Refused:
         """May a call pass all of these? Only then are probes taken."""
-        probed = list[tuple[BreakerKey, _Circuit]]()
+        probed = list[tuple[BreakerKey, Circuit]]()
         for key in keys:
             circuit = self._of(key).get(key)
             if circuit is None or circuit.state == "closed":
                 continue
-            ready_ns = circuit.until_ns if circuit.state == "open" else circuit.probe_until_ns
-            if now.ns < ready_ns:
+            ready_ns = circuit.ready_ns
+            if now.ns < ready_ns and not self._is_outdated(circuit):
                 circuit.refused += 1
-                until = now.at + timedelta(microseconds=(ready_ns - now.ns) // 1000)
-                return Refused(key=key, why=circuit.why, until=until, count=circuit.refused)
+                self.refused[key.kind, circuit.why] += 1
+                return Refused(
+                    key=key,
+                    why=circuit.why,
+                    until=now.at + timedelta(microseconds=(ready_ns - now.ns) // 1000),
+                    count=circuit.refused,
+                    what=circuit.what,
+                )
             probed.append((key, circuit))
         return self._probing(probed, now) if probed else _ALLOWED
 
@@ -170,29 +149,105 @@ class Breakers:
             return self._probed(key, circuit, outcome, now)
         return None  # it passed before the circuit opened: says nothing about now
 
+    def good(self, scope: str, task_type: str | None, body_digest: str, now: Moment) -> None:
+        """``ended``, shorter: an ordinary call, where spending has no limit; it opens nothing."""
+        index = now.ns // self._slot_ns
+        self._passed(BreakerKey("key", scope), index)
+        if task_type is not None:
+            self._passed(BreakerKey("task_type", f"{scope}/{task_type}"), index)
+        if self._calls:
+            call = BreakerKey("call", f"{scope}/{body_digest}")
+            known = self._calls.get(call)
+            if known is not None and known.state == "closed":
+                del self._calls[call]
+
     def ended(
         self, keys: Sequence[BreakerKey], allowed: Allowed, outcome: Outcome, now: Moment
     ) -> list[Change]:
         """``record`` for each circuit that a call has passed."""
-        said = (
-            Outcome(kind=outcome.kind, cost_pico=outcome.cost_pico, probe=allowed.probe_of(key))
-            for key in keys
-        )
-        changes = (self.record(key, one, now) for key, one in zip(keys, said, strict=True))
-        return [change for change in changes if change is not None]
+        changes = list[Change]()
+        for key in keys:
+            one = outcome
+            if allowed.probes:
+                one = msgspec.structs.replace(outcome, probe=allowed.probe_of(key))
+            change = self.record(key, one, now)
+            if change is not None:
+                changes.append(change)
+        return changes
 
-    def _of(self, key: BreakerKey) -> OrderedDict[BreakerKey, _Circuit]:
+    def began(self, allowed: Allowed, now: Moment) -> list[Change]:
+        """A good answer to a probe begins: no storm of errors, whatever it costs in the end."""
+        changes = list[Change]()
+        for key, number in allowed.probes:
+            circuit = self._of(key).get(key)
+            if circuit is not None and circuit.probe == number and circuit.why != "velocity":
+                change = self.record(key, Outcome(kind="ok", probe=number), now)
+                changes += [] if change is None else [change]
+        return changes
+
+    def look_behind(self, budgets: object, at: datetime) -> None:
+        """Budgets that were replaced, or a window that begins, may admit what was refused.
+
+        Windows begin with an hour, in some time zones with a quarter of one.
+        """
+        quarter = int(at.timestamp()) // _QUARTER_SECONDS
+        before, self._behind = self._behind, (budgets, quarter)
+        if before is not None and (before[0] is not budgets or before[1] != quarter):
+            self._news += 1
+
+    def freed(self) -> None:
+        """A call has ended that held money: there may be room for another."""
+        self._news += 1
+
+    def rested(self, now: Moment) -> list[Change]:
+        """Circuits that nobody has come back to are closed: what they stopped is over."""
+        longest_ns = round(self.rules.longest_seconds * _SECOND)
+        return [
+            self._closed(key, "rest", now)
+            for key in self.open_keys()
+            if now.ns >= self._of(key)[key].ready_ns + longest_ns
+        ]
+
+    def close(self, now: Moment) -> list[Change]:
+        """The process ends, and with it all circuits."""
+        return [self._closed(key, "rest", now) for key in self.open_keys()]
+
+    def _is_outdated(self, circuit: Circuit) -> bool:
+        """May a budget admit now what it has refused? Then one call tries, whatever the time."""
+        is_budgets = circuit.what.startswith(_BUDGET) and circuit.is_ours
+        return is_budgets and circuit.state == "open" and circuit.news != self._news
+
+    def _passed(self, key: BreakerKey, index: int) -> None:
+        circuit = self._scopes.get(key)
+        if circuit is None:
+            circuit = self._added(self._scopes, key)
+        else:
+            self._scopes.move_to_end(key)
+        if circuit.state == "closed":
+            circuit.add(index, 0, 0)
+
+    def _of(self, key: BreakerKey) -> OrderedDict[BreakerKey, Circuit]:
         return self._calls if key.kind == "call" else self._scopes
 
-    def _added(self, circuits: OrderedDict[BreakerKey, _Circuit], key: BreakerKey) -> _Circuit:
+    def _added(self, circuits: OrderedDict[BreakerKey, Circuit], key: BreakerKey) -> Circuit:
         if len(circuits) >= self._capacity:
             looked = [found for found, _ in zip(circuits, range(_LOOKS), strict=False)]
             closed = (found for found in looked if circuits[found].state == "closed")
-            del circuits[next(closed, looked[0])]
-        circuit = circuits[key] = _Circuit(round(self.rules.cool_seconds * _SECOND))
+            self._forget(next(closed, looked[0]))
+        circuit = circuits[key] = Circuit(round(self.rules.cool_seconds * _SECOND))
         return circuit
 
-    def _probing(self, probed: list[tuple[BreakerKey, _Circuit]], now: Moment) -> Allowed:
+    def _forget(self, key: BreakerKey) -> None:
+        if self._of(key).pop(key).state != "closed":
+            self._opens(key, -1)
+
+    def _opens(self, key: BreakerKey, number: int) -> None:
+        if key.kind == "call":
+            self.open_calls += number
+        else:
+            self.open_scopes += number
+
+    def _probing(self, probed: list[tuple[BreakerKey, Circuit]], now: Moment) -> Allowed:
         for _, circuit in probed:
             if circuit.state == "open":
                 circuit.move("cool")
@@ -201,7 +256,7 @@ class Breakers:
         return Allowed(probes=tuple((key, circuit.probe) for key, circuit in probed))
 
     def _counted(
-        self, key: BreakerKey, circuit: _Circuit, outcome: Outcome, now: Moment
+        self, key: BreakerKey, circuit: Circuit, outcome: Outcome, now: Moment
     ) -> Change | None:
         is_bad = outcome.kind == "failed"
         if key.kind == "call":
@@ -211,27 +266,35 @@ class Breakers:
             is_bad = outcome.kind in {"failed", "refused"}
         elif outcome.kind in {"refused", "busy"}:
             return None
-        index = now.ns // self._slot_ns
-        circuit.add(index, int(is_bad), outcome.cost_pico)
-        why = self._storm(key, circuit.sums(index))
+        if is_bad:
+            circuit.what = outcome.what
+            circuit.is_ours = outcome.kind == "refused"
+        circuit.add(now.ns // self._slot_ns, int(is_bad), outcome.cost_pico)
+        why = self._storm(key, circuit, is_bad=is_bad)
         if why is None:
             return None
         circuit.move("trip")
         circuit.why = why
+        if why == "velocity":
+            circuit.what = ""
         circuit.refused = 0
+        self._opens(key, 1)
         return self._opened(key, circuit, now)
 
-    def _storm(self, key: BreakerKey, sums: tuple[int, int, int]) -> Why | None:
-        rules, (calls, failed, pico) = self.rules, sums
+    def _storm(self, key: BreakerKey, window: Circuit, *, is_bad: bool) -> Why | None:
+        """What a call makes a storm; one that went well can only be too dear."""
+        rules, failed = self.rules, window.failed
         if key.kind == "call":
             return "retry_storm" if failed >= rules.repeats else None
-        if rules.velocity_pico is not None and pico >= rules.velocity_pico:
+        if rules.velocity_pico is not None and window.pico >= rules.velocity_pico:
             return "velocity"
-        is_storm = failed >= rules.failures and failed >= rules.failed_share * calls
+        if not is_bad:
+            return None
+        is_storm = failed >= rules.failures and failed >= rules.failed_share * window.calls
         return "error_storm" if is_storm else None
 
     def _probed(
-        self, key: BreakerKey, circuit: _Circuit, outcome: Outcome, now: Moment
+        self, key: BreakerKey, circuit: Circuit, outcome: Outcome, now: Moment
     ) -> Change | None:
         circuit.probe_until_ns = now.ns
         if outcome.kind == "busy" or (outcome.kind == "refused" and key.kind != "call"):
@@ -239,23 +302,19 @@ class Breakers:
         cap = self.rules.velocity_pico
         is_dear = cap is not None and key.kind != "call" and outcome.cost_pico >= cap
         if outcome.kind == "ok" and not is_dear:
-            circuit.move("recover")
-            del self._of(key)[key]
-            return Change(
-                key=key,
-                state="closed",
-                why=circuit.why,
-                at=now.at,
-                until=None,
-                refused=circuit.refused,
-            )
+            return self._closed(key, "recover", now)
         circuit.move("relapse")
-        circuit.cool_ns = min(circuit.cool_ns * 2, round(self.rules.longest_seconds * _SECOND))
+        circuit.is_ours = outcome.kind == "refused"
+        circuit.what = outcome.what
+        rules = self.rules
+        longest = rules.refused_seconds if circuit.is_ours else rules.longest_seconds
+        circuit.cool_ns = min(circuit.cool_ns * 2, round(longest * _SECOND))
         return self._opened(key, circuit, now)
 
-    def _opened(self, key: BreakerKey, circuit: _Circuit, now: Moment) -> Change:
-        circuit.until_ns = now.ns + circuit.cool_ns
-        circuit.slots = []
+    def _opened(self, key: BreakerKey, circuit: Circuit, now: Moment) -> Change:
+        self.opened[key.kind, circuit.why] += 1
+        circuit.open_until(now.ns + circuit.cool_ns)
+        circuit.news = self._news
         return Change(
             key=key,
             state="open",
@@ -263,4 +322,20 @@ class Breakers:
             at=now.at,
             until=now.at + timedelta(microseconds=circuit.cool_ns // 1000),
             refused=circuit.refused,
+            what=circuit.what,
+        )
+
+    def _closed(self, key: BreakerKey, event: str, now: Moment) -> Change:
+        circuit = self._of(key)[key]
+        circuit.move(event)
+        self._opens(key, -1)
+        del self._of(key)[key]
+        return Change(
+            key=key,
+            state="closed",
+            why=circuit.why,
+            at=now.at,
+            until=None,
+            refused=circuit.refused,
+            what=circuit.what,
         )

@@ -8,6 +8,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
+import msgspec
+
 from farthing.errors import BreakerOpen
 
 __all__ = [
@@ -31,6 +33,10 @@ Why = Literal["velocity", "error_storm", "retry_storm"]
 Kind = Literal["ok", "failed", "busy", "refused"]
 
 _BUSY: Final = frozenset({408, 409, 429})
+#: of a stream that had begun well: the provider's own trouble (API facts, section 4.4)
+_BUSY_TYPES: Final = frozenset(
+    {"overloaded_error", "api_error", "rate_limit_error", "timeout_error"}
+)
 _WORDS: Final[Mapping[Why, str]] = MappingProxyType(
     {
         "velocity": "spends too fast",
@@ -66,17 +72,18 @@ class BreakerRules:
     #: None: no limit on speed
     velocity_pico: int | None = None
     failures: int = 20
-    failed_share: float = 0.5
+    failed_share: float = 0.9
     #: of one and the same call
     repeats: int = 5
     cool_seconds: float = 30.0
-    longest_seconds: float = 3600.0
+    longest_seconds: float = 300.0
+    #: the longest for a call that was refused here: to try it costs no request
+    refused_seconds: float = 60.0
     #: a probe that has not come back by then does not count
     probe_seconds: float = 600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowed:
+class Allowed(msgspec.Struct, frozen=True, kw_only=True):
     """The call may go on; the circuits that it probes, and as which probe."""
 
     probes: tuple[tuple[BreakerKey, int], ...] = ()
@@ -86,8 +93,7 @@ class Allowed:
         return next((number for found, number in self.probes if found == key), 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """The call may not go on."""
 
     key: BreakerKey
@@ -96,16 +102,19 @@ class Refused:
     until: datetime
     #: refused here since the circuit opened, this call included
     count: int
+    #: how the call ended with which it opened: an error type, or a code of ours
+    what: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a call ended, for one circuit."""
 
     kind: Kind
     cost_pico: int = 0
     #: what ``Allowed.probe_of`` said
     probe: int = 0
+    #: an error type, or a code of ours
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +127,10 @@ class Change:
     at: datetime
     #: None: it is closed
     until: datetime | None
-    #: calls refused while it was open
+    #: calls refused since it opened first
     refused: int = 0
+    #: how the last bad call ended: an error type, or a code of ours
+    what: str = ""
 
 
 def breaker_keys(key_scope: str, task_type: str | None, body_digest: str) -> tuple[BreakerKey, ...]:
@@ -135,8 +146,11 @@ def outcome_kind(http_status: int | None, error_type: str | None) -> Kind:
     """How a call ended, from what its settlement says; no status: nothing came from the provider.
 
     An error type beside a good status is a stream that broke after it had begun to cost.
+    What is the provider's own trouble is no failure of whoever calls, in a stream neither.
     """
     if http_status is None or http_status in _BUSY or http_status >= 500:
+        return "busy"
+    if http_status < 300 and error_type in _BUSY_TYPES:
         return "busy"
     return "failed" if http_status >= 400 or error_type is not None else "ok"
 
@@ -145,9 +159,10 @@ def refusal(refused: Refused) -> BreakerOpen:
     """The error that a client gets: what, why, until when, and what to do."""
     scope = f"{refused.key.kind}:{refused.key.name}"
     until = f"{refused.until:%Y-%m-%dT%H:%M:%SZ}"
+    last = f" (at last {refused.what})" if refused.what else ""
     return BreakerOpen(
-        f"this {_NOUNS[refused.key.kind]} {_WORDS[refused.why]}: farthing sends nothing of it "
-        f"before {until}, then one call as a probe; {_ADVICE[refused.why]}",
+        f"this {_NOUNS[refused.key.kind]} {_WORDS[refused.why]}{last}: farthing sends nothing of "
+        f"it before {until}, then one call as a probe; {_ADVICE[refused.why]}",
         scope=scope,
         why=refused.why,
     )

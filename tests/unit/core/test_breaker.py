@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farthing.core.breaker import TRANSITIONS, Breakers
+from farthing.core.breaker import Breakers
+from farthing.core.breaker_circuit import TRANSITIONS
 from farthing.core.breaker_values import (
     Allowed,
     BreakerKey,
@@ -251,6 +252,8 @@ def test_an_unknown_step_is_a_bug_of_ours():
     [
         (200, None, "ok"),
         (200, "stream_cut", "failed"),
+        (200, "invalid_request_error", "failed"),
+        (200, "overloaded_error", "busy"),
         (399, None, "ok"),
         (400, "invalid_request_error", "failed"),
         (401, None, "failed"),
@@ -279,10 +282,164 @@ def test_a_refusal_says_what_why_and_until_when_and_does_not_look_retryable(key)
     assert (error.scope, error.why) == (f"{key.kind}:{key.name}", refused.why)
 
 
+def test_a_refusal_says_how_the_call_ended_before_but_not_of_what_was_only_dear():
+    breakers = Breakers(RULES)
+    for _ in range(3):
+        breakers.record(CALL, Outcome(kind="refused", what="budget.refused"), at(0))
+    refused = breakers.check(CALL, at(1))
+    assert isinstance(refused, Refused)
+    assert "(at last budget.refused)" in str(refusal(refused))
+    breakers.record(KEY, Outcome(kind="failed", what="invalid_request_error"), at(0))
+    change = breakers.record(KEY, Outcome(kind="ok", cost_pico=100), at(0))
+    assert change is not None
+    assert (change.why, change.what) == ("velocity", "")
+
+
+def test_a_storm_of_errors_is_over_when_a_good_answer_begins_and_one_of_spending_is_not():
+    breakers = tripped()
+    allowed = breakers.check(KEY, at(30))
+    assert isinstance(allowed, Allowed)
+    (change,) = breakers.began(allowed, at(31))
+    assert change.state == "closed"
+    assert breakers.began(allowed, at(32)) == []
+    breakers.record(KEY, Outcome(kind="ok", cost_pico=100), at(40))
+    allowed = breakers.check(KEY, at(70))
+    assert isinstance(allowed, Allowed)
+    assert breakers.began(allowed, at(71)) == []
+    assert breakers.state(KEY) == "half_open"
+
+
+def test_a_good_answer_to_a_probe_that_was_given_up_says_nothing():
+    breakers = tripped()
+    lost = breakers.check(KEY, at(30))
+    breakers.check(KEY, at(630))
+    assert isinstance(lost, Allowed)
+    assert breakers.began(lost, at(631)) == []
+
+
+def test_a_circuit_that_nobody_comes_back_to_is_closed_after_a_while():
+    breakers = tripped()
+    assert breakers.rested(at(30 + 299)) == []
+    (change,) = breakers.rested(at(30 + 300))
+    assert (change.state, change.key) == ("closed", KEY)
+    assert not breakers.is_any_open
+    assert len(breakers) == 0
+
+
+def test_at_the_end_all_circuits_close_and_say_how_many_they_refused():
+    breakers = tripped()
+    for _ in range(7):
+        breakers.check(KEY, at(1))
+    assert [(one.state, one.refused) for one in breakers.close(at(2))] == [("closed", 7)]
+    assert breakers.close(at(2)) == []
+
+
+BROKE = Outcome(kind="refused", what="budget.refused")
+
+
+def stopped_by_a_budget(outcome: Outcome = BROKE) -> Breakers:
+    breakers = Breakers(RULES)
+    breakers.look_behind(None, at(0).at)
+    for _ in range(3):
+        breakers.record(CALL, outcome, at(0))
+    assert isinstance(breakers.check(CALL, at(1)), Refused)
+    return breakers
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        lambda breakers: breakers.freed(),
+        lambda breakers: breakers.look_behind((1,), at(1).at),
+        lambda breakers: breakers.look_behind(None, at(900).at),
+    ],
+    ids=["a call ended that held money", "budgets were changed", "a window began"],
+)
+def test_what_a_budget_refused_is_tried_once_when_it_may_be_admitted(news):
+    breakers = stopped_by_a_budget()
+    breakers.look_behind(None, at(2).at)
+    assert isinstance(breakers.check(CALL, at(2)), Refused)
+    news(breakers)
+    number = probe(breakers, 2, CALL)
+    assert number == 1
+    assert isinstance(breakers.check(CALL, at(2)), Refused)
+    breakers.record(CALL, Outcome(kind="refused", what="budget.refused", probe=number), at(2))
+    assert isinstance(breakers.check(CALL, at(3)), Refused)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(kind="refused", what="loop.refused"),
+        Outcome(kind="failed", what="invalid_request_error"),
+    ],
+)
+def test_what_no_budget_refused_waits_its_time(outcome):
+    breakers = stopped_by_a_budget(outcome)
+    breakers.freed()
+    assert isinstance(breakers.check(CALL, at(2)), Refused)
+
+
+def test_a_call_that_is_refused_here_is_tried_again_each_minute_at_the_latest():
+    breakers, second = tripped(CALL), 30.0
+    for pause in (60, 60, 60):
+        outcome = Outcome(kind="refused", probe=probe(breakers, second, CALL))
+        change = breakers.record(CALL, outcome, at(second))
+        assert change is not None
+        assert change.until == at(second + pause).at
+        second += pause
+
+
+def test_it_is_counted_what_opened_what_is_open_and_what_was_refused():
+    breakers = tripped()
+    for _ in range(3):
+        breakers.record(CALL, REFUSED, at(0))
+        breakers.check(KEY, at(1))
+    assert breakers.opened == {("key", "error_storm"): 1, ("call", "retry_storm"): 1}
+    assert breakers.open_now() == {("key", "error_storm"): 1, ("call", "retry_storm"): 1}
+    assert breakers.refused == {("key", "error_storm"): 3}
+    assert (breakers.open_scopes, breakers.open_calls) == (1, 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["ok", "failed"]), st.integers(0, 20)), max_size=40))
+def test_good_calls_count_the_same_on_the_short_way(steps):
+    long, short = Breakers(RULES), Breakers(RULES)
+    keys, second = breaker_keys("k1", "triage", "d1"), 0
+    rules = BreakerRules(failures=3, repeats=3, failed_share=0.5)
+    long.rules = short.rules = rules
+    for kind, pause in steps:
+        second += pause
+        long.ended(keys, Allowed(), Outcome(kind=kind), at(second))
+        if kind == "ok":
+            short.good("k1", "triage", "d1", at(second))
+        else:
+            short.ended(keys, Allowed(), Outcome(kind=kind), at(second))
+        assert short.open_keys() == long.open_keys()
+        assert len(short) == len(long)
+
+
+def test_a_good_call_of_another_body_leaves_a_calls_circuit_alone():
+    breakers = Breakers(RULES)
+    breakers.record(CALL, FAILED, at(0))
+    breakers.good("k1", None, "another", at(0))
+    assert len(breakers) == 2
+    breakers.good("k1", None, "d1", at(0))
+    assert len(breakers) == 1
+
+
+def test_circuits_that_are_pushed_out_are_open_no_more():
+    breakers = Breakers(BreakerRules(repeats=1), capacity=2)
+    for name in ("a", "b", "c"):
+        breakers.record(BreakerKey("call", name), FAILED, at(0))
+    assert breakers.open_calls == 2
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from([KEY, BreakerKey("key", "k2"), CALL]),
-        st.sampled_from(["check", "ok", "failed", "busy", "refused", "probe ok", "probe failed"]),
+        st.sampled_from(
+            ["check", "ok", "failed", "busy", "refused", "probe ok", "probe failed", "rested"]
+        ),
         st.integers(0, 40),
         st.integers(0, 60),
     ),
@@ -304,6 +461,8 @@ def test_any_interleaving_keeps_to_the_table_and_has_one_probe_at_most(steps):
                 _, since = probes.get(key, (0, -999.0))
                 assert second - since >= 50, "two probes at a time"
                 probes[key] = number, second
+        elif step == "rested":
+            breakers.rested(at(second))
         else:
             number, _ = probes.pop(key, (0, 0.0)) if step.startswith("probe") else (0, 0.0)
             kind = step.removeprefix("probe ")
@@ -311,3 +470,4 @@ def test_any_interleaving_keeps_to_the_table_and_has_one_probe_at_most(steps):
         after = breakers.state(key)
         assert after == before or after in TRANSITIONS[before].values()
         assert len(breakers) <= 3
+        assert breakers.open_scopes + breakers.open_calls == len(breakers.open_keys())

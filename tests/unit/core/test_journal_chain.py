@@ -246,6 +246,23 @@ def test_too_many_different_ones_are_said_early_and_nothing_is_lost():
     assert total == 8
 
 
+def test_names_beyond_its_capacity_are_others_until_a_place_is_free():
+    folding = Folding(seconds=60, capacity=2)
+    said = [folding.add(event(subject=name, seconds=second)) for name, second in ODD]
+    names = [[(one.subject, one.facts.get("times")) for one in events] for events in said]
+    assert names == [
+        [("a", None)],
+        [("b", None)],
+        [("others", None)],
+        [],
+        [("others", 1), ("d", None)],
+    ]
+    assert said[2][0].actor == "several"
+
+
+ODD = [("a", 0), ("b", 1), ("c", 2), ("e", 3), ("d", 62)]
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 90)), max_size=50))
 def test_folding_never_loses_a_refusal(steps):
     folding, second, written = Folding(seconds=60, capacity=2), 0, []

@@ -1,0 +1,108 @@
+"""What a gateway decides about calls is in its journal: refused, made smaller, rewritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import pytest
+
+from farthing.cli.main import main
+from farthing.compose import running_gateway
+from farthing.compose.budgets import budget_desk
+from farthing.config import Settings
+from farthing.core.budgets import Budget
+from farthing.core.journal_chain import JournalEvent
+from farthing.lab.emulator import emulator
+from farthing.ledger.audit_log import read_events
+from farthing.pricing import parse_usd
+from tests.integration.notify.endpoints import slack
+
+MODEL = "claude-haiku-4-5"
+TEXT = "Long and always the same. " * 2_000
+
+
+def say(claude: anthropic.Anthropic, text: str, max_tokens: int = 64, **more: Any) -> Any:
+    said: Any = [{"role": "user", "content": text}]
+    headers = {"x-farthing-task": "nightly", "x-farthing-task-type": "triage"}
+    return claude.messages.create(
+        model=MODEL, max_tokens=max_tokens, messages=said, extra_headers=headers, **more
+    )
+
+
+def events(path: Path, kind: str) -> list[JournalEvent]:
+    return [event for event in read_events(path) if event.kind == kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"), [("call.refused", "budget.refused"), ("request.degraded", "budget.clamped")]
+)
+def test_what_a_budget_refuses_or_makes_smaller_is_an_entry(tmp_path: Path, kind: str, why: str):
+    path = tmp_path / "ledger.db"
+    is_ladder = kind == "request.degraded"
+    budget = Budget(
+        name="small",
+        scope="task",
+        limit_pico=parse_usd("0.01"),
+        mode="strict",
+        ladder=("max_tokens",) if is_ladder else (),
+        min_tokens=16,
+    )
+    budget_desk(path).set(budget, actor="test")
+    with (
+        emulator() as emu,
+        running_gateway(Settings(upstream=emu.url, port=0, ledger=str(path))) as gateway,
+        anthropic.Anthropic(base_url=gateway.url, api_key="sk-emu-acme") as claude,
+    ):
+        if is_ladder:
+            assert say(claude, "hello", 8_000).usage.output_tokens <= 2_000
+        else:
+            with pytest.raises(anthropic.APIStatusError):
+                say(claude, "hello", 8_000)
+    (event,) = events(path, kind)
+    assert event.facts["why"] == why
+    assert event.facts["model"] == MODEL
+    assert str(event.facts["exchange"]).startswith("ex_")
+    assert "hello" not in str(list(read_events(path)))
+    assert main(["journal", "verify", "--ledger", str(path)]) == 0
+
+
+def test_what_levers_change_is_an_entry_per_class_and_a_plain_call_is_none(tmp_path: Path):
+    path = tmp_path / "ledger.db"
+    with (
+        emulator() as emu,
+        running_gateway(Settings(upstream=emu.url, port=0, ledger=str(path))) as gateway,
+        anthropic.Anthropic(base_url=gateway.url, api_key="sk-emu-acme") as claude,
+    ):
+        say(claude, "short")
+        for number in range(4):
+            say(claude, f"question {number}", system=TEXT)
+    (event,) = events(path, "request.rewritten")
+    assert "cache.marks" in str(event.facts["levers"])
+    assert (event.facts["workload"], event.facts["model"]) == ("triage", MODEL)
+    assert len(events(path, "policy.changed")) == 1
+
+
+def test_a_storm_of_refusals_rings_once_in_slack(tmp_path: Path):
+    path = tmp_path / "ledger.db"
+    with (
+        emulator() as emu,
+        slack() as endpoint,
+        running_gateway(
+            Settings(
+                upstream=emu.url,
+                port=0,
+                ledger=str(path),
+                task_usd=1,
+                alerts_slack_url=endpoint.url,
+                alerts_digest_minutes=0,
+            )
+        ) as gateway,
+        anthropic.Anthropic(base_url=gateway.url, api_key="sk-emu-acme") as claude,
+    ):
+        for _ in range(40):
+            with pytest.raises(anthropic.APIStatusError):
+                say(claude, "hello")
+        endpoint.until(lambda: any("retry_storm" in one["text"] for one in endpoint.documents))
+        assert sum("retry_storm" in one["text"] for one in endpoint.documents) == 1
