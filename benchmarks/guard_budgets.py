@@ -18,8 +18,7 @@ What a call costs is decided here and told to the core in the answer alone. Figu
 - `phantom_refusals`: refusals of calls whose worst case fitted beside what was booked and the worst
   cases of all that was under way, by books of our own.
 
-`strict` and one run of `ample` play `--calls` calls on the ledger with a file, the other runs of
-`ample` a tenth of them on the one in memory.
+One run of each mode plays `--calls` calls on a ledger with a file, the others a tenth in memory.
 """
 
 from __future__ import annotations
@@ -371,6 +370,7 @@ def measure(
         "crashes": sum(each.crashes for each in everything),
         "overshoot": max(each.overshoot for each in everything),
         "overshoot_strict": strict.overshoot,
+        "overshoot_ample": max(each.overshoot for each in ample),
         "utilisation": min(each.utilisation for each in ample),
         "utilisation_mean": sum(each.utilisation for each in ample) / len(ample),
         "utilisation_true": min(true) if true else None,

@@ -13,7 +13,7 @@ a conversation that was not futile. Precision and recall are over inserted and r
 real conversations that fire and are judged futile count as found. Loops that nobody noticed in real
 conversations cannot be counted: recall rests on the insertions. Beside it: naive counting of equal
 calls (name and arguments, three in a row), of equal tools (five in a row), and the F1 of 0.72 that
-arXiv 2511.10650 reports, for other trajectories.
+arXiv 2511.10650 reports, for other trajectories. `detect_us` is the mean over all next turns.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from farthing.pricing import catalog, price, show_usd
 from farthing.wire.request import Request
 from farthing.wire.usage import Usage
 
-__all__ = ["bench", "clopper_pearson", "decisions", "main", "runaway"]
+__all__ = ["bench", "clopper_pearson", "decisions", "main", "runaway", "show"]
 
 LABELS = Path(__file__).with_name("loop_labels.json")
 PUBLISHED_F1 = 0.72
@@ -53,8 +53,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=29)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    figures = bench(require_data(args.data), each=args.each, seed=args.seed)
-    _print(figures)
+    require_data(args.data / "traces")
+    figures = bench(args.data, each=args.each, seed=args.seed)
+    show(figures)
     if args.json:
         print(json.dumps(figures))
     return 0
@@ -81,7 +82,7 @@ def bench(data: Path, *, each: int, seed: int) -> dict[str, Any]:
         "false_stops_interval_95": [round(x, 5) for x in clopper_pearson(stops, count)],
         "true_stops_real": real["true_stops"],
         "detect_us": real["detect_us"],
-        "detect_us_mean": real["detect_us_mean"],
+        "detect_us_median": real["detect_us_median"],
         "detect_us_p95": real["detect_us_p95"],
         "turns_timed": real["turns"],
         "naive": {name: scores[name] for name in ("same_call", "same_tool")},
@@ -155,8 +156,8 @@ def _real(rows: list[tuple[str, str, Messages]], reviewed: dict[str, str]) -> di
                 }
             )
     result["turns"] = len(times)
-    result["detect_us"] = round(statistics.median(times) * 1e6, 1)
-    result["detect_us_mean"] = round(statistics.fmean(times) * 1e6, 1)
+    result["detect_us"] = round(statistics.fmean(times) * 1e6, 1)
+    result["detect_us_median"] = round(statistics.median(times) * 1e6, 1)
     result["detect_us_p95"] = round(statistics.quantiles(times, n=20)[-1] * 1e6, 1)
     return result
 
@@ -306,7 +307,8 @@ def _cdf(hits: int, count: int, share: float) -> float:
     return total
 
 
-def _print(figures: dict[str, Any]) -> None:
+def show(figures: dict[str, Any]) -> None:
+    """As tables."""
     print(f"{'class':<14} {'is':<9} {'cases':>5} {'told':>5} {'stopped':>7} {'call×3':>6} tool×5")
     for name, row in figures["classes"].items():
         print(

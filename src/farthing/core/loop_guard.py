@@ -161,8 +161,14 @@ class LoopGuard:
     # -- finding ---------------------------------------------------------------------------------
 
     def _find(self, turn: Turn) -> LoopFinding | None:
-        found = [self._cycle(turn, length) for length in range(1, len(turn.runs) + 1)]
-        found.append(self._staleness(turn))
+        once = self._policy.repeats - 1
+        found = [
+            self._cycle(turn, length)
+            for length, run in enumerate(turn.runs, start=1)
+            if run >= once * length
+        ]
+        if turn.stale >= self._policy.no_progress_turns:
+            found.append(self._staleness(turn))
         best: LoopFinding | None = None
         for finding in found:
             if finding is not None and (best is None or finding.percent > best.percent):
@@ -170,10 +176,8 @@ class LoopGuard:
         return best
 
     def _cycle(self, turn: Turn, length: int) -> LoopFinding | None:
-        run, policy = turn.runs[length - 1], self._policy
-        if run < (policy.repeats - 1) * length:
-            return None
-        copies = run // length + 1
+        policy = self._policy
+        copies = turn.runs[length - 1] // length + 1
         latest = self._latest(turn, length)
         if any(each.waits for each in latest):
             return self._polling(turn)
@@ -188,8 +192,6 @@ class LoopGuard:
 
     def _staleness(self, turn: Turn) -> LoopFinding | None:
         limit = self._policy.no_progress_turns
-        if turn.stale < limit:
-            return None
         if turn.polls:
             return self._polling(turn)
         latest = self._latest(turn, turn.stale)

@@ -126,6 +126,6 @@ def refusal(decision: LoopDecision) -> LoopDetectedError:
     return LoopDetectedError(
         f"stopped as a loop: {what}, since message {finding.since}{tools}. About "
         f"{finding.wasted_tokens} tokens were added in vain. Change the task or the prompt, or "
-        "raise the limit of loops",
+        "raise the limit of loops.",
         match=finding,
     )

@@ -3,14 +3,14 @@
 Theory of operation
 -------------------
 Two calls are the same if tool and arguments are equal as JSON and the results are equal once what
-changes by itself is taken out: timestamps, uuids, durations, process ids, hexadecimal ids, counters
-that are named as such. Plain numbers stay, since ``11 failed`` after ``12 failed`` is progress.
+changes by itself is taken out (``farthing.core.loop_texts``).
 
 Normalising costs microseconds per kilobyte, and most calls of an honest agent resemble no earlier
-one. So a result is normalised only when it could be equal to an earlier result: when both have the
-same ``sketch``, a few counts of characters that normalisation never touches, and about the same
-length. All else is decided by integers. SimHash (64 bits, over the set of words) is computed as
-rarely, and only says whether a result is *new*; it never makes two calls equal.
+one. So two results are normalised only where they could be equal: when both have the same
+``sketch``, a few counts of characters that normalisation never touches, about the same length,
+samples that agree, and beginnings that do. All else is decided by integers. SimHash is computed as
+rarely, and only says whether a result is *new*; it never makes two calls equal. What a command does
+is told by the words in it: a regular expression looks closer only where one of them stands.
 
 Digests are keyed BLAKE2b, so that what rests in a report cannot be guessed from likely texts.
 Nothing here keeps text but the blocks themselves, which the request owns anyway.
@@ -22,11 +22,14 @@ Interface: ``read_call``, ``read_words``, ``CallView``, ``is_same_result``, ``is
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
+from farthing.core.loop_texts import INSTANT, differ_early, normalise, simhash
+from farthing.wire import json
 from farthing.wire.blocks import Block
 
 __all__ = [
@@ -35,10 +38,8 @@ __all__ = [
     "CallView",
     "is_near",
     "is_same_result",
-    "normalise",
     "read_call",
     "read_words",
-    "simhash",
 ]
 
 _decode: Final = msgspec.json.Decoder().decode
@@ -53,10 +54,12 @@ SAYS_LITTLE_BYTES: Final = 64
 #: longer arguments are compared as they are spelled; they, and longer commands, change something
 _SHORT: Final = 4096
 _SHORT_COMMAND: Final = 1024
-#: words that a SimHash is made of, at most
-_MOST_WORDS: Final = 600
-#: and where these stand; what is behind, the samples and lengths compare
+#: longer names, which the API refuses, are not remembered
+_SHORT_NAME: Final = 256
+#: where the words of a SimHash stand; what is behind, the samples and lengths compare
 _HEAD_BYTES: Final = 8192
+#: so much is compared before a result is normalised
+_BEGINNING_BYTES: Final = 2048
 #: lengths of results that may still be equal or near: a part of the longer one, and some bytes
 _SLACK_BYTES: Final = 32
 #: pieces by which texts that are not alike are told apart at once, and how many have to agree
@@ -65,36 +68,13 @@ _SAMPLE_BYTES: Final = 12
 _COULD_BE_EQUAL: Final = 2
 _COULD_BE_NEAR: Final = 5
 
-_INSTANT: Final = (
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?"
-    r"|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+_IN_ARGUMENTS: Final = re.compile(INSTANT.encode())
+#: part of every instant and uuid, and found many times faster
+_MAYBE_INSTANT: Final = re.compile(rb"-(?:\d\d-\d\d[T ]|[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-)")
+#: what is no letter, digit or underscore becomes a space
+_WORDS: Final = bytes(
+    code if (code < 0x80 and chr(code).isalnum()) or code == 0x5F else 0x20 for code in range(256)
 )
-_COUNTED: Final = (
-    "pid|process|attempt|try|retry|retries|iteration|iter|request|seq|sequence|poll|counter"
-    "|call|run"
-)
-#: what is volatile inside one word; a word is what stands between spaces
-_VOLATILE: Final = re.compile(
-    r"(?<![0-9A-Za-z_])(?:"
-    + _INSTANT
-    + r"|\d{1,2}:\d\d:\d\d(?:[.,]\d+)?"
-    + r"|1[5-9]\d{8}(?:\d{3})?(?:\.\d+)?(?![0-9A-Za-z])"
-    + r"|0x[0-9a-fA-F]+"
-    + r"|(?=[a-f]{0,20}[0-9])(?=[0-9]{0,20}[a-f])[0-9a-f]{7,64}(?![0-9A-Za-z])"
-    + r"|(?:req|msg|toolu|call|run|job|task|id)_[A-Za-z0-9]{6,}"
-    + r"|\d+(?:\.\d+)?(?:ns|us|µs|ms|s|secs?|mins?|h|m)(?![0-9A-Za-z])"
-    + rf"|(?i:{_COUNTED})[\"']?[:=#-]?[\"']?\d+"
-    + r")"
-)
-_DIGIT: Final = re.compile("[0-9]")
-_NUMBER: Final = re.compile(r"[(\[#]?\d+(?:[.,]\d+)?[.,:;)\]/]*")
-#: a number before these lasted, a number behind those counts
-_UNITS: Final = frozenset(
-    "ns us µs ms s sec secs second seconds min mins minute minutes h hour hours".split()
-)
-_COUNTERS: Final = frozenset(_COUNTED.split("|"))
-_IN_ARGUMENTS: Final = re.compile(_INSTANT.encode())
-_WORD: Final = re.compile(r"\w+")
 
 _WAITING_NAME: Final = re.compile(
     r"(?i)(?:^|[_.-])(?:sleep|wait|poll|backoff|await)|sleep$|wait$|poll$"
@@ -104,14 +84,17 @@ _WAITING_COMMAND: Final = re.compile(
     rb"\bsleep +[\d$.]|(?:^|[;&|\"] *)wait\b|\bgh run watch\b|\bkubectl (?:wait|rollout status)\b"
     rb"|--(?:watch|wait|follow)\b|\btail +-[fF]\b|\bStart-Sleep\b"
 )
+#: one of these stands in every command that waits
+_WAITING_WORDS: Final = frozenset(b"sleep wait watch rollout follow tail Sleep".split())
 _CHANGING_NAME: Final = re.compile(
     r"(?i)edit|write|create|update|delete|remove|insert|add|set_|send|book|cancel|modify|replace"
     r"|submit|apply|patch|move|rename|commit|push|save|post_|put_|todo|exchange|return_|transfer"
 )
-_CHANGING_COMMAND: Final = re.compile(
-    rb"[^2&]>|sed +-[a-zA-Z]*i|\b(?:rm|mv|cp|mkdir|touch|tee|chmod|ln|kill|patch|install|uninstall"
-    rb"|add|commit|push|pull|checkout|reset|stash|merge|rebase|restore|apply|restart|start|stop"
-    rb"|create|delete|update|deploy|build|fmt|format|migrate|make|write)\b|--fix\b"
+_CHANGING_COMMAND: Final = re.compile(rb"[^2&]>|sed +-[a-zA-Z]*i|--fix\b")
+_CHANGING_WORDS: Final = frozenset(
+    b"rm mv cp mkdir touch tee chmod ln kill patch install uninstall add commit push pull checkout"
+    b" reset stash merge rebase restore apply restart start stop create delete update deploy build"
+    b" fmt format migrate make write".split()
 )
 _TRANSIENT: Final = re.compile(
     rb"(?i)timed? ?out|rate.?limit|too many requests|overloaded|temporar|try again|unavailable"
@@ -168,6 +151,11 @@ class CallView:
         return self.is_error and _TRANSIENT.search(self.content) is not None
 
     @property
+    def is_normalised(self) -> bool:
+        """Is ``result_key`` known already?"""
+        return self._result_key is not None
+
+    @property
     def result_key(self) -> bytes:
         """Keyed digest of the normalised result."""
         if self._result_key is None:
@@ -190,26 +178,41 @@ def read_call(
     use: Block, result: Block | None, *, poll_tools: frozenset[str], key: bytes
 ) -> CallView:
     """A tool use and what came back for it."""
-    tool = use.string("name") or ""
+    name = use.get("name") or b""
+    tool, waits, changes = _known(name) if len(name) <= _SHORT_NAME else _by_name(name)
     arguments = use.get("input") or b"{}"
     content = b'""' if result is None else result.get("content") or b'""'
     call = CallView(tool, use.address, _arguments_key(tool, arguments, key), content)
     call.key = key
     call.is_error = result is not None and result.get("is_error") == b"true"
-    has_command = b'"command"' in arguments
-    is_readable = has_command and len(arguments) <= _SHORT_COMMAND
-    call.waits = (
-        tool in poll_tools
-        or _WAITING_NAME.search(tool) is not None
-        or (is_readable and _WAITING_COMMAND.search(arguments) is not None)
-    )
-    call.changes = (
-        len(arguments) > _SHORT
-        or _CHANGING_NAME.search(tool) is not None
-        or (has_command and not is_readable)
-        or (is_readable and _CHANGING_COMMAND.search(arguments) is not None)
-    )
+    call.waits = waits or tool in poll_tools
+    call.changes = changes or len(arguments) > _SHORT
+    if b'"command"' in arguments:
+        _read_command(call, arguments)
     return call
+
+
+def _by_name(raw: bytes) -> tuple[str, bool, bool]:
+    """A tool's name; and by it, does it wait, or change something?"""
+    tool = json.decode_string(raw) if raw.startswith(b'"') else ""
+    return tool, _WAITING_NAME.search(tool) is not None, _CHANGING_NAME.search(tool) is not None
+
+
+_known: Final = lru_cache(maxsize=512)(_by_name)
+
+
+def _read_command(call: CallView, arguments: bytes) -> None:
+    """Does the command in these arguments wait, or change something?"""
+    if len(arguments) > _SHORT_COMMAND:
+        call.changes = True
+        return
+    words = arguments.translate(_WORDS).split()
+    if not call.waits and not _WAITING_WORDS.isdisjoint(words):
+        call.waits = _WAITING_COMMAND.search(arguments) is not None
+    if not call.changes:
+        call.changes = (
+            not _CHANGING_WORDS.isdisjoint(words) or _CHANGING_COMMAND.search(arguments) is not None
+        )
 
 
 def read_words(blocks: list[Block], address: str, key: bytes) -> CallView:
@@ -228,12 +231,16 @@ def is_same_result(one: CallView, other: CallView) -> bool:
         return True
     if _agreeing(one.content, other.content) < _COULD_BE_EQUAL:
         return False
+    if not (one.is_normalised and other.is_normalised) and differ_early(
+        _text(one.content[:_BEGINNING_BYTES]), _text(other.content[:_BEGINNING_BYTES])
+    ):
+        return False
     return one.result_key == other.result_key
 
 
 def is_near(one: CallView, other: CallView) -> bool:
     """Results of the same tool that differ in a few words only?"""
-    if one.tool != other.tool or one.says_little or not _is_length_like(one, other):
+    if not _is_length_like(one, other) or one.tool != other.tool or one.says_little:
         return False
     if abs(one.sketch[2] - other.sketch[2]) > 1:
         return False
@@ -242,57 +249,15 @@ def is_near(one: CallView, other: CallView) -> bool:
     return (one.fingerprint ^ other.fingerprint).bit_count() <= NEAR_BITS
 
 
-def normalise(text: str) -> str:
-    """Without what changes by itself, and white space as one space."""
-    words: list[str] = []
-    is_number = False
-    for word in text.split():
-        if word.isalpha() or _DIGIT.search(word) is None:
-            if is_number and word.rstrip(".,;:)") in _UNITS:
-                words[-1] = "#"
-            words.append(word)
-            is_number = False
-            continue
-        is_number = _NUMBER.fullmatch(word) is not None
-        if is_number and words and words[-1].lower().strip("#:=(") in _COUNTERS:
-            words.append("#")
-        else:
-            words.append(_VOLATILE.sub("#", word))
-    return " ".join(words)
-
-
-def simhash(text: str, *, key: bytes = b"") -> int:
-    """64 bits of which near texts differ in few: the majority of their words' digests."""
-    words = set(_WORD.findall(text)[:_MOST_WORDS]) or {text}
-    planes: list[int] = []  # 64 counters side by side, the lowest bit of each first
-    for word in words:
-        carry = int.from_bytes(blake2b(word.encode(), digest_size=8, key=key).digest(), "big")
-        for place, plane in enumerate(planes):
-            planes[place], carry = plane ^ carry, plane & carry
-        if carry:
-            planes.append(carry)
-    return _above(planes, len(words) // 2)
-
-
-def _above(planes: list[int], bound: int) -> int:
-    """The bits whose counters are above ``bound``."""
-    above, equal = 0, (1 << 64) - 1
-    for place in reversed(range(len(planes))):
-        if bound >> place & 1:
-            equal &= planes[place]
-        else:
-            above |= equal & planes[place]
-            equal &= ~planes[place]
-    return above
-
-
 def _sketch(tool: str, content: bytes) -> tuple[str, int, int, int]:
     return (tool, content.count(b"("), content.count(b"\\n"), content.count(b"="))
 
 
 def _is_length_like(one: CallView, other: CallView) -> bool:
-    longer = max(len(one.content), len(other.content))
-    return abs(len(one.content) - len(other.content)) <= _SLACK_BYTES + longer // 20
+    more, less = len(one.content), len(other.content)
+    if more < less:
+        more, less = less, more
+    return more - less <= _SLACK_BYTES + more // 20
 
 
 def _agreeing(one: bytes, other: bytes) -> int:
@@ -311,7 +276,7 @@ def _agreeing(one: bytes, other: bytes) -> int:
 def _arguments_key(tool: str, raw: bytes, key: bytes) -> bytes:
     if len(raw) <= _SHORT:
         raw = _canonical(raw)
-        if raw.count(b"-") > 1:
+        if _MAYBE_INSTANT.search(raw) is not None:
             raw = _IN_ARGUMENTS.sub(b"#", raw)
     name = tool.encode("utf-8", "surrogatepass")
     return blake2b(b"%b\0%b" % (name, raw), digest_size=16, key=key).digest()

@@ -65,9 +65,9 @@ def read_turn(
         first=first,
         end=end,
         calls=calls,
-        key=tuple(call.arguments_key for call in calls),
+        key=tuple([call.arguments_key for call in calls]),
         words=_written(back),
-        size=sum(len(block.raw) for block in (*said, *back)),
+        size=sum([len(block.raw) for block in said]) + sum([len(block.raw) for block in back]),
         waits=any(call.waits for call in calls),
     )
 
@@ -87,12 +87,12 @@ def _calls(
         for block in (*said, *back)
         if block.kind.endswith("tool_result")
     }
-    calls = tuple(
+    calls = [
         read_call(block, results.get(block.get("id")), poll_tools=poll_tools, key=key)
         for block in said
         if block.kind.endswith("tool_use")
-    )
-    return calls or (read_words(said, said[0].address, key),)
+    ]
+    return tuple(calls) or (read_words(said, said[0].address, key),)
 
 
 def shared_messages(known: Sequence[Message], messages: Sequence[Message]) -> int:
@@ -117,4 +117,4 @@ def _is_same_message(one: Message, other: Message) -> bool:
 def _written(back: list[Block]) -> tuple[bytes, ...]:
     """What is no result: somebody wrote it, unless the client adds it by itself."""
     texts = [block.get("text") or b"" for block in back if block.kind == "text"]
-    return tuple(text for text in texts if not text.startswith(_REMINDER))
+    return tuple([text for text in texts if not text.startswith(_REMINDER)])

@@ -37,6 +37,8 @@ LoopKind = Literal[
     "fan_out",
     "fan_out_rate",
     "turns",
+    "cost_velocity",
+    "cost_cap",
 ]
 
 #: what is done, from the mildest on; ``escalate`` is for a router, if there is one

@@ -11,7 +11,17 @@ import pytest
 from benchmarks.required import DATA, require_data
 
 
-@pytest.mark.parametrize("name", ["cache_fidelity", "estimator", "fidelity_emulator", "replay"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cache_fidelity",
+        "estimator",
+        "fidelity_emulator",
+        "guard",
+        "guard_loops",
+        "replay",
+    ],
+)
 def test_without_its_data_a_benchmark_says_what_to_supply(name, repo_root, tmp_path):
     script = repo_root / "benchmarks" / f"{name}.py"
     done = subprocess.run(
@@ -24,7 +34,7 @@ def test_without_its_data_a_benchmark_says_what_to_supply(name, repo_root, tmp_p
 
     (line,) = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (2, "")
-    assert line.startswith(f"{name}.py: not run, 'nowhere/traces/")
+    assert line.startswith(f"{name}.py: not run, 'nowhere/traces")
     assert line.endswith("beside the repository, or pass --data DIR")
 
 
