@@ -26,6 +26,7 @@ import uvicorn
 
 from farthing.errors import ConfigError
 from farthing.gateway.asgi import App, Receive, Scope, Send, header
+from farthing.gateway.heads import BoundedHeads
 
 __all__ = ["Server", "listen"]
 
@@ -60,7 +61,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 _for_old_clients(app),
-                http="httptools",
+                http=BoundedHeads,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -88,3 +91,57 @@ def test_generated_requests_are_answered_as_the_document_says(keyed: Keyed, role
     statuses = {status for _, status in tried}
     assert max(statuses) < 500
     assert {label for label, _ in tried} == {operation.label for operation in operations}
+
+
+@pytest.mark.long
+def test_what_is_made_is_found_and_what_is_removed_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sequences, each on a gateway of its own: keys made, rotated, revoked; budgets set, raised."""
+    monkeypatch.setattr("farthing.core.access.FailureLimit.is_blocked", lambda *_: False)
+    import schemathesis
+    from hypothesis.stateful import run_state_machine_as_test
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+    schema = schemathesis.openapi.from_dict(msgspec.json.decode(openapi_document()))
+    statuses, steps, folders = set[int](), set[tuple[str, str]](), count()
+
+    class Sequences(schema.as_state_machine()):  # type: ignore[misc]  # made at run time
+        def setup(self) -> None:
+            self.last = ""
+            self.running = ExitStack()
+            upstream = self.running.enter_context(raw_upstream())
+            folder = tmp_path / str(next(folders))
+            folder.mkdir()
+            self.keyed = self.running.enter_context(keyed_gateway(upstream.url, folder))
+
+        def teardown(self) -> None:
+            self.running.close()
+
+        def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
+            headers = {"x-api-key": self.keyed.texts["admin"]}
+            return {"base_url": self.keyed.gateway.url, "headers": headers}
+
+        def validate_response(self, response: Any, case: schemathesis.Case, **more: Any) -> None:
+            statuses.add(response.status_code)
+            steps.add((self.last, case.operation.label))
+            self.last = case.operation.label
+            excluded: list[Any] = [positive_data_acceptance] if "/budgets" in self.last else []
+            case.validate_response(response, excluded_checks=excluded)
+
+    run_state_machine_as_test(
+        Sequences,
+        settings=settings(
+            max_examples=_EXAMPLES // 2 or 1,
+            stateful_step_count=8,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+    keys = "/farthing/v1/keys"
+    assert max(statuses) < 500
+    assert (f"POST {keys}", f"DELETE {keys}/{{name}}") in steps
+    assert (f"POST {keys}", f"POST {keys}/{{name}}/rotate") in steps
+    assert any(label.startswith("PUT /farthing/v1/budgets/") for _, label in steps)

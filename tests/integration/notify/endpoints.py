@@ -29,6 +29,10 @@ class Endpoint:
     script: list[int] = field(default_factory=list)
     taken: list[tuple[Headers, bytes]] = field(default_factory=list)
     attempts: list[tuple[Headers, bytes]] = field(default_factory=list)
+    #: when each attempt came, by a clock that only goes forward
+    at: list[float] = field(default_factory=list)
+    #: said beside what ``script`` answers
+    retry_after: str | None = None
     #: a request is held, unanswered, for as long as this is set
     held: threading.Event = field(default_factory=threading.Event)
 
@@ -124,19 +128,23 @@ def _served(
         def do_POST(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers["content-length"]))
+            endpoint.at.append(time.monotonic())
             endpoint.attempts.append((headers, body))
             while endpoint.held.is_set():
                 time.sleep(0.01)
             status, text = answer(headers, body)
             if self.path != path:
                 status, text = 404, b"no_service"
-            if endpoint.script:
+            is_scripted = bool(endpoint.script)
+            if is_scripted:
                 status, text = endpoint.script.pop(0), b""
             if status < 300:
                 endpoint.taken.append((headers, body))
             self.send_response(status)
             if 300 <= status < 400:
                 self.send_header("location", "/elsewhere")
+            if is_scripted and endpoint.retry_after is not None:
+                self.send_header("retry-after", endpoint.retry_after)
             self.send_header("content-length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)

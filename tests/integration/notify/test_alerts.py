@@ -2,123 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from farthing.cli.main import main
-from farthing.compose.alerting import AlertService, open_alerts
-from farthing.compose.decisions import open_decisions
 from farthing.config import Settings
-from farthing.core.breaker_values import BreakerKey, Change
-from farthing.driver.jobs.alerting import RetryLimits
-from farthing.driver.ports import Ledger
-from farthing.ledger import SqliteLedger
 from farthing.ledger.alert_store import SqliteAlertStore
 from farthing.ledger.audit_log import read_events
 from tests.contract.exchanges import opened, settled
-from tests.integration.gateway.tls import Certificates, make_certificates
-from tests.integration.notify.endpoints import Endpoint, is_signed, pagerduty, slack, webhook
+from tests.integration.notify.endpoints import is_signed, slack, webhook
+from tests.integration.notify.running import CLOSED, OPEN, SECRET, addresses, everybody, service
 
-ROUTING_KEY = "R" * 32
-SECRET = "whsec-SECRETSECRET"
-CA_VARIABLES = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"]
-OPEN = Change(
-    key=BreakerKey("key", "k1"),
-    state="open",
-    why="velocity",
-    at=datetime.now(UTC),
-    until=datetime.now(UTC),
-)
-CLOSED = replace(OPEN, state="closed", until=None)
 LINES = Path(__file__).parent / "victim.py"
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(autouse=True)
-def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in CA_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@contextmanager
-def service(path: Path, **given: Any) -> Iterator[tuple[AlertService, Ledger]]:
-    """The service of a gateway on this ledger, its job running."""
-    settings = Settings(ledger=str(path), alerts_digest_minutes=0, **given)
-    retries = RetryLimits(first_seconds=0.02, longest_seconds=0.5, attempts=5)
-    ledger = SqliteLedger(path, gather_seconds=0.001)
-    try:
-        with (
-            open_decisions(path) as decisions,
-            open_alerts(settings, ledger, ledger, decisions, retries=retries) as (running, records),
-        ):
-            assert running is not None
-            with _job(running):
-                yield running, records
-    finally:
-        ledger.close()
-
-
-@contextmanager
-def _job(running: AlertService) -> Iterator[None]:
-    event_loop = asyncio.new_event_loop()
-    job = event_loop.create_task(running.run())
-
-    def run() -> None:
-        try:
-            event_loop.run_until_complete(job)
-        except asyncio.CancelledError:
-            event_loop.run_until_complete(event_loop.shutdown_default_executor())
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        event_loop.call_soon_threadsafe(job.cancel)
-        thread.join(10)
-        event_loop.close()
-
-
-@contextmanager
-def everybody(certificates: Certificates) -> Iterator[tuple[Endpoint, Endpoint, Endpoint]]:
-    with ExitStack() as stack:
-        yield (
-            stack.enter_context(slack()),
-            stack.enter_context(pagerduty()),
-            stack.enter_context(webhook(SECRET, certificates)),
-        )
-
-
-def addresses(one: Endpoint, two: Endpoint, three: Endpoint) -> dict[str, str]:
-    return {
-        "alerts_slack_url": one.url,
-        "alerts_pagerduty_key": ROUTING_KEY,
-        "alerts_pagerduty_url": two.url,
-        "alerts_webhook_url": three.url,
-        "alerts_webhook_secret": SECRET,
-    }
 
 
 def test_everybody_is_told_when_it_begins_and_when_it_ends_although_they_fail_at_first(
@@ -145,7 +47,10 @@ def test_everybody_is_told_when_it_begins_and_when_it_ends_although_they_fail_at
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(path, certificates):
     with webhook(SECRET, certificates) as endpoint:
-        given = {"alerts_webhook_url": endpoint.url, "alerts_webhook_secret": SECRET}
+        given: dict[str, Any] = {
+            "alerts_webhook_url": endpoint.url,
+            "alerts_webhook_secret": SECRET,
+        }
         with service(path, **given) as (running, _):
             running.breaker(OPEN)
             store = SqliteAlertStore(path)
@@ -240,10 +145,12 @@ def test_a_killed_process_loses_no_alert(path, is_held, tmp_path):
         before = len(endpoint.taken)
         with service(path, alerts_slack_url=endpoint.url) as (running, _):
             endpoint.wait(before + 1)
-            running.breaker(OPEN)  # it is firing already: nothing new
-            running.breaker(CLOSED)
-            endpoint.until(lambda: "is over" in endpoint.documents[-1]["text"])
-        assert len({d["text"] for d in endpoint.documents}) == 2
+            # the circuits of a process that is gone are gone with it
+            endpoint.until(lambda: "*breaker is over* key:k1" in endpoint.documents[-1]["text"])
+            running.breaker(CLOSED)  # it is over already: nothing new
+        texts = {document["text"] for document in endpoint.documents}
+        assert any("*breaker* key:k1 is refused" in text for text in texts)
+        assert sum("is over" in text for text in texts) == 1
 
 
 # -- the command
