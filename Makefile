@@ -24,7 +24,7 @@ SAVINGS := savings claims competitors shadow flips planning fanout
 REFERENCES := $(basename $(notdir $(wildcard scripts/*_reference.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types test cover bench bench-savings demo check check-full pins
+.PHONY: help install fmt lint types test cover bench bench-savings bench-guard demo check check-full pins
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +65,9 @@ bench: $(READY)  ## Every program in benchmarks/, as tables
 
 bench-savings: $(READY)  ## What levers save and cost: bills, claims, others, flips, planning, fan-out
 	@for program in $(SAVINGS); do echo "== $$program"; $(BIN)/python benchmarks/$$program.py --data $(DATA) || exit 1; done
+
+bench-guard: $(READY)  ## Budgets under fire, loops told from work, and what looking costs
+	$(BIN)/python benchmarks/guard.py --data $(DATA)
 
 demo: $(READY)  ## A generated scenario without and with the prompt cache: two bills
 	@$(BIN)/farthing demo

@@ -10,13 +10,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
 import anthropic
+import msgspec
 
 from benchmarks.claims_cases import QUESTION, Case, Shot
 from farthing.compose import RunningGateway, running_gateway
@@ -73,7 +74,7 @@ def simulated(case: Case, model: str) -> Measured:
         wait = TYPICAL.first_byte_seconds(uncached=view.total_tokens - read, cached=read)
         first_byte_at = began_at + timedelta(seconds=wait)
         cache.observe(view, forecast, began_at=began_at, first_byte_at=first_byte_at)
-        usages.append(replace(forecast.usage, output=shot.output))
+        usages.append(msgspec.structs.replace(forecast.usage, output=shot.output))
         waits.append(wait)
     return _measured(usages[case.billed_from :], waits[case.billed_from :])
 
@@ -144,7 +145,7 @@ class Wire:
         rows = [row for row in self.gateway.ledger.rows() if row.settlement is not None]
         usages = [row.settlement.usage for row in rows[-count:] if row.settlement is not None]
         return [
-            replace(usage, output=usage.output if usage.output > 1 else 0)
+            msgspec.structs.replace(usage, output=usage.output if usage.output > 1 else 0)
             for usage in usages
             if usage is not None
         ]

@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -38,6 +38,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # also as a script
 
 import aiohttp
+import msgspec
 
 from farthing.compose import running_gateway
 from farthing.config import Settings
@@ -77,7 +78,9 @@ class Run:
         """Input paid, over as many writes of the prefix."""
         card = require_card(self.model, on=datetime.now(UTC).date())
         write = price(Usage(cache_write_5m=self.prefix_tokens), card).total
-        paid = sum(price(replace(a.usage, output=0), card).total for a in self.answers)
+        paid = sum(
+            price(msgspec.structs.replace(a.usage, output=0), card).total for a in self.answers
+        )
         return paid / (len(self.answers) * write)
 
     @property

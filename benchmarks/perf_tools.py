@@ -113,6 +113,15 @@ def wait_for(port: int, seconds: float = 60.0, child: subprocess.Popen[str] | No
             time.sleep(0.05)
 
 
+def tree(pid: int) -> list[int]:
+    """A process and all that descend from it and still run."""
+    found = [pid]
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            found += tree(int(child))
+    return found
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor time that a process has used, all its threads together."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # also as a script
+
+import msgspec
 
 from farthing.core.prefix import LIFETIMES, LOOKBACK, PrefixView, Ttl
 from farthing.core.prompt_cache_forecast import Hit, bill
@@ -50,7 +51,7 @@ def simulate_strict(turns: Iterable[Turn], policy: Policy) -> Iterator[Replayed]
             entries[key] = min(entries.get(key, float("inf")), turn.first_byte_at.timestamp())
         if isinstance(policy, LearningPolicy):
             policy.observe(turn, usage)
-        yield Replayed(turn=turn, usage=replace(usage, output=turn.output_tokens))
+        yield Replayed(turn=turn, usage=msgspec.structs.replace(usage, output=turn.output_tokens))
 
 
 def _view(turn: Turn, policy: Policy) -> PrefixView:

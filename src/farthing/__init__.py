@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from farthing.core.loop_detector import LoopDetector, LoopMatch
     from farthing.core.marking import cached
     from farthing.core.task_models import TASK_MODELS, TaskModels, select_model
+    from farthing.errors import BreakerOpen as BreakerOpenError
     from farthing.errors import BudgetExceeded as BudgetExceededError
     from farthing.errors import FarthingError, LoopDetectedError, UnpricedModelError
     from farthing.sdk.session import AsyncSession, Session, session
@@ -29,6 +30,7 @@ __version__ = VERSION
 __all__ = [
     "TASK_MODELS",
     "AsyncSession",
+    "BreakerOpenError",
     "BudgetExceededError",
     "Farthing",
     "FarthingError",
@@ -56,6 +58,7 @@ __all__ = [
 _PLACES = {
     "TASK_MODELS": "farthing.core.task_models:TASK_MODELS",
     "AsyncSession": "farthing.sdk.session:AsyncSession",
+    "BreakerOpenError": "farthing.errors:BreakerOpen",
     # the name that articles teach for what the rest of the tree calls BudgetExceeded
     "BudgetExceededError": "farthing.errors:BudgetExceeded",
     "Farthing": "farthing.compose.middleware:Farthing",

@@ -147,9 +147,9 @@ def test_a_second_run_beside_the_first_has_a_ledger_of_its_own(emu, environment,
 
     folder = tmp_path / "state" / "farthing"
     assert done.returncode == 0, done.stderr
-    assert f"rows go to {folder / 'ledger-2.db'}" in done.stderr
+    assert f"rows go to {folder / 'ledger.2.db'}" in done.stderr
     assert [
-        len(list(select_rows(folder / name, RowFilter()))) for name in ("ledger.db", "ledger-2.db")
+        len(list(select_rows(folder / name, RowFilter()))) for name in ("ledger.db", "ledger.2.db")
     ] == [
         0,
         1,

@@ -10,9 +10,11 @@ from farthing.driver.ports import Ledger
 from tests.contract.places import Place, memory, sqlite
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "thread", "process"])
 def place(request, tmp_path) -> Iterator[Place]:
-    made = Place(memory if request.param == "memory" else sqlite(tmp_path))
+    """In memory, or in a file that a thread or a child process writes."""
+    how = request.param
+    made = Place(memory if how == "memory" else sqlite(tmp_path, writing=how))
     yield made
     made.ledger.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from farthing.core.records import Refused, RowFilter
 from farthing.driver.ports import Ledger
 from farthing.ledger import MemoryLedger, SqliteLedger
+from farthing.ledger.hands import Writing
 from tests.contract.exchanges import NOON, SCOPE
 
 
@@ -28,11 +29,11 @@ def memory(before: Ledger | None) -> Ledger:
     return MemoryLedger(() if before is None else before.rows(RowFilter()))
 
 
-def sqlite(folder: Path) -> Callable[[Ledger | None], Ledger]:
+def sqlite(folder: Path, *, writing: Writing = "thread") -> Callable[[Ledger | None], Ledger]:
     def start(before: Ledger | None) -> Ledger:
         if before is not None:
             before.close()
-        return SqliteLedger(folder / "ledger.db", gather_seconds=0.001)
+        return SqliteLedger(folder / "ledger.db", gather_seconds=0.001, writing=writing)
 
     return start
 

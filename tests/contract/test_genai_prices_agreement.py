@@ -16,6 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from farthing.errors import UnpricedModelError
@@ -79,7 +80,7 @@ def ours(case: Case) -> Decimal | None:
     card = catalog().require(case.model, on=case.day)
     usage = USAGES[case.usage]
     try:
-        served = Usage(**{name: getattr(usage, name) for name in usage.__slots__} | speed(case))
+        served = msgspec.structs.replace(usage, **speed(case))
         return price(served, card, batch=case.served == "batch").usd
     except UnpricedModelError:
         return None

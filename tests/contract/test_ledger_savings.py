@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace as replaced
 
 import pytest
 from hypothesis import given
@@ -198,7 +197,7 @@ def test_the_usage_foreseen_keeps_the_four_parts_of_the_prompt_only(tmp_path):
 
     assert row.settlement is not None
     assert row.settlement.accounting is not None
-    assert row.settlement.accounting.foreseen == replaced(foreseen, output=0)
+    assert row.settlement.accounting.foreseen == replace(foreseen, output=0)
 
 
 def test_a_task_costs_its_calls_and_what_we_spent_for_it_once(tmp_path):

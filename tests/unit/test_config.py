@@ -122,6 +122,13 @@ def test_a_secret_is_never_shown():
     assert "7" not in str(caught.value)
 
 
+@pytest.mark.parametrize("address", ["https://me:hush@claude.test", "https://me:hush@[", "hush@x"])
+def test_an_address_holds_no_password_and_the_error_does_not_repeat_it(address: str):
+    with pytest.raises(ConfigError, match="without query or password") as caught:
+        parse_file(f'upstream.url = "{address}"'.encode(), "f.toml")
+    assert "hush" not in str(caught.value)
+
+
 def test_a_secret_has_no_option_because_process_lists_show_options():
     with pytest.raises(ConfigError, match="api_key"):
         parse_flags({"api_key": "sk-ant-1"})

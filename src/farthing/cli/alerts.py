@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from farthing.cli.report import ledger_of
+from farthing.cli.ledger_options import ledger_of
 from farthing.cli.settings import resolve_settings
 from farthing.cli.table import render_table
 from farthing.config import Settings

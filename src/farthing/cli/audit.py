@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 from farthing.cli.arguments import load_catalog, parse_since
 from farthing.cli.progress import ProgressBar
-from farthing.errors import ConfigError, TraceError
+from farthing.cli.transcripts import transcript_paths
+from farthing.errors import TraceError
 from farthing.pricing import Catalog, parse_usd
 from farthing.reports.audit_text import render_audit
 from farthing.traces.audit import DIMENSIONS, Audit, PolicyOutcome, build_document
-from farthing.traces.claude_code import default_folders
 from farthing.traces.format import Conversation
 from farthing.traces.importing import Import, import_paths
 from farthing.traces.instants import parse_instant, utc_day
@@ -57,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Audit the paths; 1 if there was no call to report on."""
-    document = _audit(_paths(args.paths), args)
+    document = _audit(transcript_paths(args.paths), args)
     if args.html is not None:
         _write_html(args.html, document)
     if args.json:
@@ -67,16 +66,6 @@ def run(args: argparse.Namespace) -> int:
         if args.html is not None:
             print(f"\nPage written to {args.html}")
     return 0 if document["totals"]["calls"] else 1
-
-
-def _paths(given: list[Path]) -> list[Path]:
-    folders = given or default_folders(os.environ, Path.home())
-    if not folders:
-        raise ConfigError(
-            "no transcripts at '~/.claude/projects' or '~/.config/claude/projects'; "
-            "name a file or folder, or set CLAUDE_CONFIG_DIR"
-        )
-    return folders
 
 
 def _audit(paths: list[Path], args: argparse.Namespace) -> dict[str, Any]:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from farthing.cli.arguments import parse_gap
-from farthing.cli.settings import resolve_settings
+from farthing.cli.ledger_options import add_ledger_options, ledger_of
 from farthing.cli.table import render_table
 from farthing.compose.budgets import budget_desk
-from farthing.compose.place import ledger_path
-from farthing.core.budgets import Budget, BudgetRaise, Mode, OnTrouble, ScopeKind
+from farthing.core.budgets import Budget, BudgetRaise, Mode, OnOverrun, OnTrouble, ScopeKind
 from farthing.core.budgets_file import budget_document, parse_budget
 from farthing.core.budgets_windows import WindowKind
 from farthing.errors import ConfigError
@@ -54,6 +53,7 @@ _OWNERS: Final = {
     "ladder": "set",
     "min_tokens": "set",
     "passes": "set",
+    "on_overrun": "set",
     "on_unpriced": "set",
     "on_fault": "set",
     "by": "raise",
@@ -78,20 +78,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ladder", metavar="STEP,…", help="set: before a refusal: effort,model,max_tokens,note")
     add("--min-tokens", type=int, metavar="N", help="set: the least max_tokens of that ladder")
     add("--passes", type=int, metavar="N", help="set: passes held for an answer with server tools")
+    add("--on-overrun", choices=get_args(OnOverrun), help="set: a stream that costs more than held")
     add("--on-unpriced", choices=get_args(OnTrouble), help="set: a call without a price")
     add("--on-fault", choices=get_args(OnTrouble), help="set: a ledger that cannot be asked")
     add("--by", metavar="USD", help="raise: dollars on top")
     add("--for", dest="lasting", type=parse_gap, metavar="SPAN", help="raise: 30m, 6h, 2d")
     add("--reason", metavar="TEXT", help="raise: why; it is kept in the journal")
-    add("--ledger", metavar="FILE", help="the ledger, where the settings name another or none")
-    add("--config", type=Path, metavar="FILE", help="TOML file that may name the ledger")
+    add_ledger_options(parser)
     add("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what the verb says."""
     _refuse_mixtures(args)
-    path = ledger_path(resolve_settings(args).settings)
+    path = ledger_of(args)
     desk = budget_desk(path)
     if args.verb == "list":
         return _list(desk, path, as_json=args.json)
@@ -134,7 +134,8 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
     }
     for option in ("selector", "window", "zone", "mode", "min_tokens", "passes"):
         said[option] = getattr(args, option)
-    said |= {"on_unpriced": args.on_unpriced, "on_fault": args.on_fault}
+    for option in ("on_overrun", "on_unpriced", "on_fault"):
+        said[option] = getattr(args, option)
     if args.thresholds is not None:
         said["thresholds"] = [_percent(text) for text in args.thresholds.split(",")]
     if args.ladder is not None:

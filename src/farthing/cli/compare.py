@@ -10,10 +10,9 @@ from typing import Final
 
 from farthing.cli.compare_document import comparison_as_json
 from farthing.cli.compare_selecting import Selection, parse_selection, select_values
-from farthing.cli.report import ledger_of, midnight
+from farthing.cli.ledger_options import ledger_of, midnight, refuse_two_formats
 from farthing.cli.table import render_table
 from farthing.core.comparison import TaskValue, compare
-from farthing.errors import ConfigError
 from farthing.ledger.reporting import Window
 from farthing.reports.compare_csv import render_comparison_csv
 from farthing.reports.compare_text import comparison_rows, comparison_summary, comparison_tail
@@ -52,8 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare; 1 where a regression was to be told by the exit code."""
-    if args.json and args.csv:
-        raise ConfigError("--json and --csv exclude each other; leave one out")
+    refuse_two_formats(args)
     sides = [parse_selection(text) for text in (args.a, args.b)]
     default = ledger_of(args)
     a, b = (_values(side, default) for side in sides)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from farthing.core.comparison import LEVEL, Compared, Comparison, Side
+from farthing.pricing import dump_usd
 
 __all__ = ["compared_as_json", "comparison_as_json"]
 
@@ -47,4 +48,5 @@ def _side_as_json(side: Side, name: str) -> dict[str, Any]:
         "unjudged": side.unjudged,
         "unpriced": side.unpriced,
         "unsettled_calls": side.unsettled,
+        "notional_usd": dump_usd(side.notional_pico),
     }

@@ -17,7 +17,7 @@ from typing import Final
 
 from farthing.cli.arguments import parse_since
 from farthing.cli.main import did_you_mean
-from farthing.cli.report_tasks import outermost, roots, task_value, tree_tags
+from farthing.cli.report_tasks import outermost, roots, task_value, tree_notional, tree_tags
 from farthing.core.comparison import TaskValue
 from farthing.errors import ConfigError
 from farthing.ledger.reporting import TaskTags, Window, open_figures
@@ -76,7 +76,9 @@ def select_values(selection: Selection, *, default: Path, window: Window) -> lis
             _refuse_unknown("task type", selection.task_type, {t.task_type or "" for t in tasks})
     if selection.key or selection.model:
         chosen = _tagged(selection, chosen, _tags(tasks, path))
-    return [task_value(task) for task in chosen]
+    with open_figures(path) as figures:
+        notional = tree_notional(tasks, figures.notional_by_task())
+    return [task_value(task, notional_pico=notional.get(task.task_id, 0)) for task in chosen]
 
 
 def _tags(tasks: Sequence[TaskTotals], path: Path) -> Mapping[str, TaskTags]:

@@ -29,12 +29,12 @@ from farthing.cli.doctor_probe import (
     key_headers,
 )
 from farthing.cli.install import BASE_URL, TOOL_SEARCH, gateway_url
+from farthing.compose.place import ledger_path
 from farthing.config import Settings
 from farthing.errors import FarthingError
 from farthing.ledger.checking import check
 from farthing.ledger.database import open_reader
 from farthing.ledger.lock import owner
-from farthing.ledger.place import default_ledger
 from farthing.pricing import Catalog
 from farthing.pricing.generated_cards import SOURCES
 from farthing.version import VERSION
@@ -67,7 +67,7 @@ def findings(
     yield from _clients(environment, url, is_up=is_up)
     if not offline:
         yield from _traffic(settings, environment, url if is_up else None, now)
-    ledger = default_ledger() if settings.ledger is None else Path(settings.ledger)
+    ledger = ledger_path(settings)
     yield _disk(ledger)
     yield _ledger(ledger)
     yield _prices(ledger, load_catalog(), now)

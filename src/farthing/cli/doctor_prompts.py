@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any, Final
 
 from farthing.cli.arguments import load_catalog
 from farthing.cli.progress import ProgressBar
 from farthing.cli.table import render_table
-from farthing.errors import ConfigError
+from farthing.cli.transcripts import transcript_paths
 from farthing.pricing import show_usd
 from farthing.traces.audit import Audit
 from farthing.traces.audit.culprits import Culprits
 from farthing.traces.audit.tally import Share
-from farthing.traces.claude_code import default_folders
 from farthing.traces.importing import Import, import_paths
 
 __all__ = ["add_arguments", "diagnose", "run"]
@@ -54,9 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def diagnose(paths: list[Path]) -> dict[str, Any]:
     """Misses by cause and culprits by place, as JSON types; every amount is an estimate."""
-    folders = paths or default_folders(os.environ, Path.home())
-    if not folders:
-        raise ConfigError("no transcripts of Claude Code on this machine; name a file or folder")
+    folders = transcript_paths(paths)
     catalog = load_catalog()
     audit, culprits, imported = Audit(catalog), Culprits(catalog), Import()
     with ProgressBar("reading") as bar:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from farthing.cli.arguments import load_catalog
+from farthing.cli.ledger_options import add_ledger_options, ledger_of
 from farthing.cli.main import did_you_mean
-from farthing.cli.report import ledger_of
 from farthing.cli.table import render_table
 from farthing.core.records import ExchangeRow
 from farthing.errors import ConfigError
 from farthing.ledger.following import latest_ids, rows_beginning
+from farthing.ledger.place import ledger_files
 from farthing.pricing import RateCard
 from farthing.reports.explain_document import explain
 from farthing.reports.explain_text import bill_rows, explanation_head, explanation_tail
@@ -38,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what this command understands."""
     add = parser.add_argument
     add("exchange", metavar="EXCHANGE", help="an exchange's id, or the beginning of it")
-    add("--ledger", metavar="FILE", help="the ledger, where the settings name another or none")
-    add("--config", type=Path, metavar="FILE", help="TOML file that may name the ledger")
+    add_ledger_options(parser)
     add("--prices", type=Path, metavar="FILE", help="a TOML file of prices that come before ours")
     add("--json", action="store_true", help="print everything as one JSON document")
 
@@ -63,6 +63,8 @@ def _row(path: Path, prefix: str) -> ExchangeRow:
     if not prefix:
         raise ConfigError("an empty id explains nothing; `farthing tail` lists exchanges")
     found = rows_beginning(path, prefix, limit=_SHOWN)
+    for other in () if found else ledger_files(path):
+        found = found or rows_beginning(other, prefix, limit=_SHOWN)
     if not found:
         hint = did_you_mean(prefix, latest_ids(path, limit=_RECENT))
         raise ConfigError(

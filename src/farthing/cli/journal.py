@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from farthing.cli.arguments import parse_since
-from farthing.cli.report import ledger_of
+from farthing.cli.ledger_options import add_ledger_options, ledger_of
 from farthing.compose.place import existing_key
 from farthing.core.journal_chain import Head, Verification, dump_event, journal_key
 from farthing.errors import ConfigError
@@ -39,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("verb", choices=("verify", "export"), help="what to do")
     add("--noted", metavar="HEAD", help="verify: a head that was printed earlier, COUNT:DIGEST")
     add("--since", type=parse_since, metavar="DAY", help="export: from this day on")
-    add("--ledger", metavar="FILE", help="the ledger, where the settings name another or none")
-    add("--config", type=Path, metavar="FILE", help="TOML file that may name the ledger")
+    add_ledger_options(parser)
     add("--json", action="store_true", help="verify: print JSON")
 
 

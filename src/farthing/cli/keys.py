@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from farthing.cli.arguments import parse_gap
-from farthing.cli.report import ledger_of
+from farthing.cli.ledger_options import add_ledger_options, ledger_of
 from farthing.cli.settings import resolve_settings
 from farthing.cli.table import render_table
+from farthing.compose.budgets import budget_desk
+from farthing.compose.key_budgets import budgets_of_key, create_with_budgets, key_budget
+from farthing.core.budgets import Budget
+from farthing.core.budgets_file import budget_document
 from farthing.core.keys import ROLES, VirtualKey
 from farthing.driver.keys import Issued, KeyDesk, NewKey
 from farthing.errors import ConfigError
+from farthing.pricing.money import show_usd
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
@@ -25,7 +30,7 @@ HELP: Final = "Make, list, rotate and revoke virtual keys"
 DESCRIPTION: Final = """\
 Make, list, rotate and revoke virtual keys: sk-farthing-…, one per program or person.
 
-  farthing keys create ci-nightly --expires 90d --model claude-haiku-4-5
+  farthing keys create ci-nightly --budget 5/day --expires 90d --model claude-haiku-4-5
   farthing keys create ops --role admin        for the gateway's own pages, not for Claude
   farthing keys list
   farthing keys rotate ci-nightly --keep 1h    a new secret; the old one works for an hour more
@@ -33,9 +38,9 @@ Make, list, rotate and revoke virtual keys: sk-farthing-…, one per program or 
 
 From the first key on every call needs one, and the gateway puts its own provider key in its place
 (FARTHING_API_KEY or --api-key-file of `farthing serve`). A key is shown once; the ledger has only a
-salted digest of it. Works while a gateway runs, which takes a change over within a second. What a
-key may spend is a budget with `scope = "key"` and the key's name as its selector. A name is used
-once, for ever: rows know the key by it."""
+salted digest of it. Works while a gateway runs, which takes a change over within a second. --budget
+sets a budget with `scope = "key"` and the key's name as its selector; `farthing budget` shows,
+raises and changes it. A name is used once, for ever: rows know the key by it."""
 
 _VERBS: Final = ("create", "list", "rotate", "revoke")
 #: option → the only verb that takes it
@@ -44,6 +49,7 @@ _OWNERS: Final = {
     "model": "create",
     "lever": "create",
     "expires": "create",
+    "budget": "create",
     "keep": "rotate",
 }
 _ACTOR: Final = "operator"
@@ -74,9 +80,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--expires", type=_parse_expiry, metavar="WHEN", help="create: a day, or a span such as 90d"
     )
+    add(
+        "--budget",
+        action="append",
+        metavar="USD/WINDOW",
+        help="create: what it may spend, such as 5/day; may be repeated",
+    )
     add("--keep", type=parse_gap, metavar="SPAN", help="rotate: the old secret works on this long")
-    add("--ledger", metavar="FILE", help="the ledger, where the settings name another or none")
-    add("--config", type=Path, metavar="FILE", help="TOML file that may name the ledger")
+    add_ledger_options(parser)
     add("--json", action="store_true", help="print JSON")
 
 
@@ -117,7 +128,10 @@ def _create(desk: KeyDesk, args: argparse.Namespace) -> None:
         levers=levers,
         expires_at=args.expires,
     )
-    _show(desk.create(wanted, actor=_ACTOR), as_json=args.json)
+    budgets = [key_budget(args.name, said) for said in args.budget or ()]
+    path = ledger_of(args)
+    issued = create_with_budgets(desk, wanted, budgets, budget_desk(path), actor=_ACTOR)
+    _show(issued, _document(issued.key, path), as_json=args.json)
     settings = resolve_settings(args).settings
     if is_first and settings.api_key is None and settings.api_key_file is None:
         print(
@@ -128,14 +142,15 @@ def _create(desk: KeyDesk, args: argparse.Namespace) -> None:
 
 
 def _list(desk: KeyDesk, args: argparse.Namespace) -> None:
-    now = datetime.now(UTC)
+    now, path = datetime.now(UTC), ledger_of(args)
     keys = desk.keys()
     if args.json:
-        print(json.dumps({"keys": [_document(key, now) for key in keys]}))
+        print(json.dumps({"keys": [_document(key, path) for key in keys]}))
         return
     if not keys:
         print("There are no virtual keys: calls pass with the clients' own.")
         return
+    caps = budget_desk(path).all()
     rows = [
         [
             key.name,
@@ -145,39 +160,46 @@ def _list(desk: KeyDesk, args: argparse.Namespace) -> None:
             "never" if key.expires_at is None else f"{key.expires_at:%Y-%m-%d %H:%M}",
             "all" if key.models is None else ", ".join(key.models),
             "all" if key.levers is None else ", ".join(key.levers) or "none",
+            ", ".join(_cap(each, now) for each in budgets_of_key(key.name, caps)) or "none",
         ]
         for key in keys
     ]
-    headers = ["name", "role", "state", "created", "expires", "models", "levers"]
-    print(render_table(headers, rows, align="lllllll", width=110))
+    headers = ["name", "role", "state", "created", "expires", "models", "levers", "budget"]
+    print(render_table(headers, rows, align="llllllll", width=120))
+
+
+def _cap(budget: Budget, now: datetime) -> str:
+    return f"{show_usd(budget.limit_at(now), 2)}/{budget.window}"
 
 
 def _rotate(desk: KeyDesk, args: argparse.Namespace) -> None:
     keep = args.keep or timedelta()
-    _show(desk.rotate(args.name, actor=_ACTOR, keep=keep), as_json=args.json)
+    issued = desk.rotate(args.name, actor=_ACTOR, keep=keep)
+    _show(issued, _document(issued.key, ledger_of(args)), as_json=args.json)
 
 
 def _revoke(desk: KeyDesk, args: argparse.Namespace) -> None:
     key = desk.revoke(args.name, actor=_ACTOR)
     if args.json:
-        print(json.dumps(_document(key, datetime.now(UTC))))
+        print(json.dumps(_document(key, ledger_of(args))))
     else:
         print(f"{key.name} is revoked; a running gateway refuses it within a second")
 
 
-def _show(issued: Issued, *, as_json: bool) -> None:
+def _show(issued: Issued, document: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        document = {"key": issued.text, **_document(issued.key, datetime.now(UTC))}
-        print(json.dumps(document))
+        print(json.dumps({"key": issued.text, **document}))
         return
     print(issued.text)
     print(f"This is {issued.key.name}; it is shown once. Keep it now.", file=sys.stderr)
 
 
-def _document(key: VirtualKey, now: datetime) -> dict[str, Any]:
+def _document(key: VirtualKey, ledger: Path) -> dict[str, Any]:
     from farthing.gateway.key_pages import key_document  # noqa: PLC0415  late, as ``key_desk``
 
-    return key_document(key, now)
+    found = budgets_of_key(key.name, budget_desk(ledger).all())
+    budgets = [budget_document(each) for each in found]
+    return key_document(key, datetime.now(UTC)) | {"budgets": budgets}
 
 
 def _parse_expiry(text: str) -> datetime:

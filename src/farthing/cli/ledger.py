@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import IO, Final
 
 from farthing.cli.arguments import parse_since
+from farthing.cli.ledger_options import add_ledger_options
 from farthing.cli.ledger_reconcile import add_reconcile_arguments, run_reconcile, run_settle
 from farthing.cli.settings import resolve_settings
 from farthing.cli.table import render_table
+from farthing.compose.place import ledger_path
 from farthing.core.records import RowFilter
 from farthing.errors import ConfigError, LedgerError
 from farthing.ledger.checking import check
 from farthing.ledger.database import select_rows
 from farthing.ledger.exporting import FORMATS, export
-from farthing.ledger.place import default_ledger
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
@@ -53,8 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what this command understands."""
     add = parser.add_argument
     add("verb", choices=tuple(_OPTIONS), help="what to do")
-    add("--ledger", metavar="FILE", help="the ledger, where the settings name another or none")
-    add("--config", type=Path, metavar="FILE", help="TOML file that may name the ledger")
+    add_ledger_options(parser)
     add("--format", choices=tuple(FORMATS), help="export: default by the name of FILE, else csv")
     add("--since", type=parse_since, metavar="DAY", help="export, reconcile: from this day on")
     add("-o", "--output", type=Path, metavar="FILE", help="export: write here, not to the terminal")
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what the verb says; ``check`` returns 1 where something is wrong."""
     settings = resolve_settings(args).settings
-    path = default_ledger() if settings.ledger is None else Path(settings.ledger)
+    path = ledger_path(settings)
     _refuse_mixtures(args)
     if args.verb == "path":
         print(json.dumps({"path": str(path), "exists": path.is_file()}) if args.json else path)

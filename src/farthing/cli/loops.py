@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +11,13 @@ from typing import Any, Final
 from farthing.cli.arguments import load_catalog
 from farthing.cli.progress import ProgressBar
 from farthing.cli.table import render_table
+from farthing.cli.transcripts import transcript_paths
 from farthing.core.loop_ladder import LoopLadder
 from farthing.core.loop_values import LoopPolicy
 from farthing.errors import ConfigError
 from farthing.pricing import dump_usd, show_usd
 from farthing.pricing.money import PicoUsd
 from farthing.traces.audit.counted import PriceList
-from farthing.traces.claude_code import default_folders
 from farthing.traces.importing import Import, import_paths
 from farthing.traces.loops import PastLoop, find_loops
 
@@ -85,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     policy, prices = _policy(args), PriceList(load_catalog(args.prices))
     imported, found, conversations = Import(), list[PastLoop](), 0
     with ProgressBar("reading") as bar:
-        for conversation in import_paths(_paths(args.paths), imported):
+        for conversation in import_paths(transcript_paths(args.paths), imported):
             conversations += 1
             found += find_loops(conversation, prices, policy=policy, ladder=LoopLadder())
             bar.update(imported.bytes_read, imported.bytes_total)
@@ -106,16 +105,6 @@ def _policy(args: argparse.Namespace) -> LoopPolicy:
         )
     except ValueError as error:
         raise ConfigError(f"{error}; see `farthing loops --help`") from None
-
-
-def _paths(given: list[Path]) -> list[Path]:
-    folders = given or default_folders(os.environ, Path.home())
-    if not folders:
-        raise ConfigError(
-            "no transcripts at '~/.claude/projects' or '~/.config/claude/projects'; "
-            "name a file or folder, or set CLAUDE_CONFIG_DIR"
-        )
-    return folders
 
 
 def _document(found: list[PastLoop], conversations: int) -> dict[str, Any]:

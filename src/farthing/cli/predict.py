@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from farthing.cli.arguments import load_catalog, parse_day, parse_gap, require_known, today_utc
 from farthing.cli.predict_report import Prediction, prediction_as_json, prediction_as_text
 from farthing.core.estimate import BlockMemo
@@ -147,7 +149,9 @@ def _served(usage: Usage, request: Request, card: RateCard) -> Usage:
     """The forecast with what else its price depends on, as the request asks for it."""
     fast = request.field("speed") == b'"fast"' and card.fast is not None
     us = request.field("inference_geo") == b'"us"' and bool(card.geo)
-    return replace(usage, speed="fast" if fast else None, inference_geo="us" if us else None)
+    return msgspec.structs.replace(
+        usage, speed="fast" if fast else None, inference_geo="us" if us else None
+    )
 
 
 def _rates(usage: Usage, card: RateCard) -> Rates:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
-from farthing.cli.arguments import parse_since
+from farthing.cli.ledger_options import (
+    add_ledger_options,
+    add_period_options,
+    ledger_of,
+    refuse_two_formats,
+    window_of,
+)
 from farthing.cli.report_document import GROUPINGS, build_report
-from farthing.cli.settings import resolve_settings
 from farthing.cli.table import render_table
-from farthing.errors import ConfigError, LedgerError
-from farthing.ledger.place import default_ledger
-from farthing.ledger.reporting import Window
+from farthing.errors import LedgerError
+from farthing.ledger.place import ledger_files
 from farthing.reports.ledger_csv import render_csv
 from farthing.reports.ledger_text import report_rows, report_summary, report_tail
 
-__all__ = ["DESCRIPTION", "HELP", "add_arguments", "ledger_of", "midnight", "run"]
+__all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
 HELP: Final = "Report cost, tokens, tasks, latency and regressions from the ledger"
 
@@ -42,10 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what this command understands."""
     add = parser.add_argument
     add("--by", choices=GROUPINGS, default="task-type", help="what to sum by (default task-type)")
-    add("--since", type=parse_since, metavar="DAY", help="from this day on: 2026-11-01, 30d")
-    add("--until", type=parse_since, metavar="DAY", help="up to this day, which does not count")
-    add("--ledger", metavar="FILE", help="the ledger, where the settings name another or none")
-    add("--config", type=Path, metavar="FILE", help="TOML file that may name the ledger")
+    add_period_options(parser)
+    add_ledger_options(parser)
     add("--json", action="store_true", help="print everything as one JSON document")
     add("--csv", action="store_true", help="print one line per group, comma-separated")
     add("--html", type=Path, metavar="FILE", help="also write a self-contained page with charts")
@@ -53,12 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Report; 1 if there was no call to report on."""
-    if args.json and args.csv:
-        raise ConfigError("--json and --csv exclude each other; leave one out")
-    window = Window(midnight(args.since), midnight(args.until))
-    if window.since and window.until and window.since >= window.until:
-        raise ConfigError(f"--since {args.since} is not before --until {args.until}")
-    document = build_report(ledger_of(args), by=args.by, window=window)
+    refuse_two_formats(args)
+    window = window_of(args)
+    path = ledger_of(args)
+    document = build_report(path, by=args.by, window=window)
+    for other in ledger_files(path)[1:]:
+        print(
+            f"farthing: not in it: {other}, of another process: report --ledger {other}",
+            file=sys.stderr,
+        )
     if args.html is not None:
         _write_html(args.html, document)
     if args.json:
@@ -68,17 +72,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(document)
     return 0 if document["totals"]["calls"] else 1
-
-
-def ledger_of(args: argparse.Namespace) -> Path:
-    """The ledger that the arguments or the settings name, or the one in its usual place."""
-    named = resolve_settings(args).settings.ledger
-    return default_ledger() if named is None else Path(named)
-
-
-def midnight(day: date | None) -> datetime | None:
-    """The beginning of a day, in UTC."""
-    return None if day is None else datetime.combine(day, time(), UTC)
 
 
 def _print(document: dict[str, Any]) -> None:

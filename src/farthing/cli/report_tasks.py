@@ -27,6 +27,7 @@ __all__ = [
     "per_task",
     "roots",
     "task_value",
+    "tree_notional",
     "tree_tags",
     "units_by",
 ]
@@ -94,7 +95,17 @@ def tree_tags(tasks: Sequence[TaskTotals], tags: Mapping[str, TaskTags]) -> Mapp
     }
 
 
-def task_value(task: TaskTotals) -> TaskValue:
+def tree_notional(tasks: Sequence[TaskTotals], own: Mapping[str, int]) -> Mapping[str, int]:
+    """What is notional of each task with all that is below it; ``own`` is of each task alone."""
+    known = {task.task_id: task for task in tasks}
+    found: Counter[str] = Counter()
+    for task in tasks:
+        for each in (task, *_above(task, known)) if task.task_id in own else ():
+            found[each.task_id] += own[task.task_id]
+    return found
+
+
+def task_value(task: TaskTotals, *, notional_pico: int = 0) -> TaskValue:
     """A task with all that is below it."""
     tree = task.tree
     return TaskValue(
@@ -106,6 +117,7 @@ def task_value(task: TaskTotals) -> TaskValue:
         cost_pico=None if tree.unpriced else tree.cost_pico + tree.low_pico,
         outcome=task.outcome,
         unsettled=tree.unsettled,
+        notional_pico=notional_pico,
     )
 
 

@@ -47,7 +47,6 @@ _OWN: Final = {"host": "127.0.0.1", "port": "0", "drain_seconds": "5"}
 _URL_VARIABLES: Final = (BASE_URL, "ANTHROPIC_API_BASE")
 _PROXIES: Final = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _LOCAL: Final = ("127.0.0.1", "localhost")
-_MOST_LEDGERS: Final = 99
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,9 +137,9 @@ def _refuse_taken(port: int, settings: str) -> None:
 def _free_ledger(usual: Path) -> Path:
     """The usual ledger, or where another gateway has it, the first beside it that is free."""
     from farthing.ledger.lock import owner  # noqa: PLC0415  late: loads SQLite
+    from farthing.ledger.place import ledger_places  # noqa: PLC0415  likewise
 
-    for number in range(1, _MOST_LEDGERS):
-        path = usual if number == 1 else usual.with_stem(f"{usual.stem}-{number}")
+    for path in ledger_places(usual):
         if owner(path.with_name(f"{path.name}.lock")) is None:
             if path != usual:
                 _say(f"another gateway has the ledger {usual}: this run's rows go to {path}")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any, Final
 
-from farthing.cli.arguments import load_catalog, parse_since
-from farthing.cli.report import ledger_of, midnight
+from farthing.cli.arguments import load_catalog
+from farthing.cli.ledger_options import (
+    add_ledger_options,
+    add_period_options,
+    ledger_of,
+    refuse_two_formats,
+    window_of,
+)
 from farthing.cli.savings_document import GROUPINGS, build_savings
 from farthing.cli.settings import resolve_settings
 from farthing.cli.table import red, render_table
-from farthing.errors import ConfigError
-from farthing.ledger.reporting import Window
 from farthing.reports.ledger_csv import render_csv
 from farthing.reports.savings_text import (
     SavingsTable,
@@ -49,10 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what this command understands."""
     add = parser.add_argument
     add("--by", choices=GROUPINGS, default="lever", help="what to sum by (default lever)")
-    add("--since", type=parse_since, metavar="DAY", help="from this day on: 2026-11-01, 30d")
-    add("--until", type=parse_since, metavar="DAY", help="up to this day, which does not count")
-    add("--ledger", metavar="FILE", help="the ledger, where the settings name another or none")
-    add("--config", type=Path, metavar="FILE", help="TOML file that may name the ledger")
+    add_period_options(parser)
+    add_ledger_options(parser)
     add("--json", action="store_true", help="print everything as one JSON document")
     add("--csv", action="store_true", help="print one line per group, comma-separated")
     add("--why", action="store_true", help="also print the method in words")
@@ -60,11 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it; 1 if there was no call to compare."""
-    if args.json and args.csv:
-        raise ConfigError("--json and --csv exclude each other; leave one out")
-    window = Window(midnight(args.since), midnight(args.until))
-    if window.since and window.until and window.since >= window.until:
-        raise ConfigError(f"--since {args.since} is not before --until {args.until}")
+    refuse_two_formats(args)
+    window = window_of(args)
     document = build_savings(
         ledger_of(args),
         by=args.by,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from farthing.cli.arguments import parse_gap
-from farthing.cli.report import ledger_of
+from farthing.cli.ledger_options import add_ledger_options, ledger_of
 from farthing.core.records import ExchangeRow
 from farthing.errors import LedgerError
 from farthing.ledger.following import Follower
@@ -43,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-n", dest="count", type=_parse_lines, metavar="LINES", help="how many of the past first")
     add("--since", type=parse_gap, metavar="SPAN", help="only what was opened within: 30m, 2h, 1d")
     add("--no-follow", action="store_true", help="print what is there and stop")
-    add("--ledger", metavar="FILE", help="the ledger, where the settings name another or none")
-    add("--config", type=Path, metavar="FILE", help="TOML file that may name the ledger")
+    add_ledger_options(parser)
     add("--json", action="store_true", help="print one JSON object per line")
 
 

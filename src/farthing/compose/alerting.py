@@ -199,6 +199,8 @@ def open_alerts(
             flow=flow,
             retries=retries or RetryLimits(),
         )
+        if gone := rules.restarted(clock.now()):
+            alerting.add(gone)
         service = AlertService(
             AlertParts(
                 rules=rules,

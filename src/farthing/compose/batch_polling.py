@@ -19,6 +19,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from farthing.core.batches import ended_batch
 from farthing.core.exchange_call import Call, Moment
 from farthing.driver import AsyncDriver
 from farthing.driver.jobs.batch_polling import BatchPolling
@@ -124,12 +125,12 @@ class BatchPoller:
     async def _status(self, batch_id: str) -> _What:
         answer = await self._get(f"{_BATCHES}/{batch_id}")
         try:
-            body = b"".join([chunk async for chunk in answer.chunks()])
+            body = await _short_body(answer)
         finally:
             answer.close()
         if answer.status == _NOT_FOUND:
             return "gone"
-        if answer.status != 200 or len(body) > _LONGEST_ANSWER_BYTES:
+        if answer.status != 200:
             return "failed"
         try:
             status = _status_decoder.decode(body)
@@ -137,7 +138,12 @@ class BatchPoller:
             return "failed"
         if status.archived_at is not None:
             return "gone"
-        return "ended" if status.processing_status == "ended" else "runs"
+        if status.processing_status != "ended":
+            return "runs"
+        ended = ended_batch(body)
+        if ended is not None:
+            self.register.has_ended(*ended)
+        return "ended"
 
     async def _book(self, batch_id: str) -> _What:
         """Read the results as a client would; the exchange books them line by line."""
@@ -167,6 +173,17 @@ class BatchPoller:
 
     def _now(self) -> Moment:
         return Moment(self.clock.now(), self.clock.monotonic_ns())
+
+
+async def _short_body(answer: AsyncAnswer) -> bytes:
+    """The body; nothing of one that is longer than what is said about a batch."""
+    parts, size = list[bytes](), 0
+    async for chunk in answer.chunks():
+        size += len(chunk)
+        if size > _LONGEST_ANSWER_BYTES:
+            return b""
+        parts.append(chunk)
+    return b"".join(parts)
 
 
 def _log(what: str, batch_id: str, why: str, *, level: int) -> None:

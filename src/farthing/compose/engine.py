@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
+from farthing.compose.budgets import allowances_of
 from farthing.compose.levers import load_policy
+from farthing.compose.loops import loop_watch
 from farthing.config import Settings
+from farthing.core.breaker import Breakers
+from farthing.core.breaker_values import BreakerRules
+from farthing.core.budgets_board import BudgetBoard
 from farthing.core.engine import Engine
 from farthing.core.engine_setup import EngineSetup
 from farthing.core.exchange_prepare import Setup
 from farthing.core.fanout import Fanout
 from farthing.core.levers import LEVERS
+from farthing.core.loop_terms import LoopTerms
 from farthing.core.policy import Policy, policy_of
 from farthing.driver.jobs.learned_tables import load_governor, load_lifetimes
 from farthing.driver.pins import PinStore
@@ -27,9 +33,10 @@ def exchange_setup(
     settings: Settings, *, install_key: bytes, prices: Catalog, pins: PinStore | None
 ) -> Setup:
     """The engine's own part of a process; ``pins`` is None where levers are off."""
-    engine = None
+    engine, loops = None, loop_watch(settings, key=install_key)
     if pins is not None and settings.cache != "off":
-        engine = _engine(settings, _policy(settings), install_key, prices, pins)
+        terms = None if loops is None else loops.terms
+        engine = _engine(settings, install_key, prices, pins, terms)
     return Setup(
         engine_version=VERSION,
         install_key=install_key,
@@ -39,21 +46,44 @@ def exchange_setup(
         task_cap_pico=settings.task_usd,
         budget_fault=settings.budget_fault,
         answer_limit_bytes=settings.answer_limit,
+        board=BudgetBoard(allowances=allowances_of(settings)),
+        breakers=_breakers(settings),
+        loops=loops,
+    )
+
+
+def _breakers(settings: Settings) -> Breakers | None:
+    if not settings.breaker:
+        return None
+    return Breakers(
+        BreakerRules(
+            velocity_pico=settings.breaker_velocity_usd,
+            failures=max(1, settings.breaker_failures),
+            failed_share=settings.breaker_failed_share,
+            repeats=max(1, settings.breaker_repeats),
+            cool_seconds=settings.breaker_cool_seconds,
+            longest_seconds=settings.breaker_longest_seconds,
+        )
     )
 
 
 def _engine(
-    settings: Settings, policy: Policy, install_key: bytes, prices: Catalog, pins: PinStore
+    settings: Settings,
+    install_key: bytes,
+    prices: Catalog,
+    pins: PinStore,
+    loops: LoopTerms | None,
 ) -> Engine:
     return Engine(
         EngineSetup(
-            policy=policy,
+            policy=_policy(settings),
             engine_version=VERSION,
             install_key=install_key,
             prices=prices,
             hold_out=settings.holdout,
             lifetimes=load_lifetimes(pins),
             governor=load_governor(pins, engine_version=VERSION),
+            loops=loops,
         )
     )
 

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from farthing.core.engine import Engine
@@ -91,7 +91,7 @@ class Pinger:
     driver: AsyncDriver
     upstream: Sending
     #: the header with the gateway's own key
-    credentials: Sequence[tuple[bytes, bytes]]
+    credentials: Sequence[tuple[bytes, bytes]] = field(repr=False)
     clock: Clock
     ids: Ids
 

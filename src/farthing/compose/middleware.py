@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
+from farthing.compose.decisions import ProgramJournal
 from farthing.compose.own_levers import OwnLevers
 from farthing.compose.place import install_key, ledger_path
 from farthing.compose.reading import read_settings
@@ -68,7 +69,8 @@ class Farthing(Middleware):
 
     ``ledger`` is a file or a ledger object; without it the one of the settings is used, or the next
     free one beside it where another process has that. ``cache`` and ``task_usd`` are the settings
-    ``levers.cache`` (``"off"``: no levers, calls leave as they are) and ``budget.task_usd``.
+    ``levers.cache`` (``"off"``: no levers, calls leave as they are) and ``budget.task_usd``, the
+    most that one task may spend; ``budget_usd`` is another word for it.
 
     >>> import anthropic
     >>> from farthing.ledger import MemoryLedger
@@ -94,9 +96,12 @@ class Farthing(Middleware):
         ledger: str | os.PathLike[str] | MemoryLedger | SqliteLedger | None = None,
         cache: Literal["engine", "auto", "off"] | None = None,
         task_usd: Decimal | float | str | None = None,
+        budget_usd: Decimal | float | str | None = None,
     ) -> None:
         _check_sdk()
-        self._settings = _settings(cache, task_usd)
+        if task_usd is not None and budget_usd is not None:
+            raise ConfigError("budget_usd and task_usd are the same: give one of them")
+        self._settings = _settings(cache, task_usd if budget_usd is None else budget_usd)
         self._given = ledger
         self._lock = threading.Lock()  # guards what follows
         self._pid = 0
@@ -181,11 +186,16 @@ class _Engine:
         self.ledger = ledger
         lock = threading.Lock()  # guards the setup
         self._levers = OwnLevers(settings, ledger, key=key, prices=catalog(), lock=lock)
-        self.doors = _doors(settings, self._book, self._levers, lock)
+        self._journal = None
+        if isinstance(ledger, SqliteLedger):
+            self._journal = ProgramJournal(ledger.path, self._levers.setup, lock)
+        self.doors = _doors(self._book, self._levers, lock)
 
     def close(self) -> None:
         """Save what was learned, send what is to be told; let go of the ledger, if it is ours."""
         self._levers.close()
+        if self._journal is not None:
+            self._journal.close()
         self._book.leave()
         self._telemetry.close()
         self._release()
@@ -195,9 +205,7 @@ class _Engine:
             release_shared(self._shared)
 
 
-def _doors(
-    settings: Settings, book: TaskLedger, levers: OwnLevers, lock: threading.Lock
-) -> Exchanges:
+def _doors(book: TaskLedger, levers: OwnLevers, lock: threading.Lock) -> Exchanges:
     clock, setup = SystemClock(), levers.setup
     ports = Ports(ledger=book, clock=clock, decoding=decoder_for, note=_note, pins=levers.pins)
     register = BatchRegister(setup.batches, levers.ledger, clock, note=_note)
@@ -206,9 +214,7 @@ def _doors(
         driver=Driver(setup, ports, lock=lock),
         async_driver=AsyncDriver(setup, ports, lock=lock),
         ledger=book,
-        batches=import_module(_BATCHES).BatchesSeen(
-            register, book, lock=lock, has_budgets=settings.task_usd is not None
-        ),
+        batches=import_module(_BATCHES).BatchesSeen(register, book, lock=lock, setup=setup),
         clock=clock,
         ids=TimeOrderedIds(),
     )

@@ -11,6 +11,7 @@ from typing import Final
 
 from farthing.compose.access import Access, open_access
 from farthing.compose.alerting import AlertService, open_alerts
+from farthing.compose.budgets import tell_budgets
 from farthing.compose.decisions import Decisions, open_decisions
 from farthing.compose.levers import load_policy
 from farthing.compose.own_levers import OwnLevers
@@ -28,6 +29,7 @@ from farthing.gateway.metrics_savings import SavingMetrics
 from farthing.gateway.record_files import RecordFiles
 from farthing.gateway.recording import Recorder
 from farthing.ledger import SqliteLedger
+from farthing.ledger.hands import Writing
 from farthing.pricing import Catalog
 from farthing.traces.redact import Redactor
 from farthing.transport.upstream import UpstreamSettings, check_upstream
@@ -61,13 +63,18 @@ class Parts:
 
 
 @contextmanager
-def open_parts(settings: Settings, prices: Catalog) -> Iterator[Parts]:
-    """The parts, the ledger recovered and open; all of it is let go of at the end."""
+def open_parts(
+    settings: Settings, prices: Catalog, *, writing: Writing = "thread"
+) -> Iterator[Parts]:
+    """The parts, the ledger recovered and open; all of it is let go of at the end.
+
+    ``writing``: where the ledger's database is written.
+    """
     credentials = Credentials(_own_key(settings))
     upstream = _upstream_settings(settings)
     check_upstream(upstream)
     with (
-        _open_ledger(settings) as ledger,
+        _open_ledger(settings, writing) as ledger,
         open_access(settings, has_own_key=bool(credentials.own)) as access,
         open_telemetry(settings, ledger) as told,
         open_decisions(ledger.path) as decisions,
@@ -76,11 +83,12 @@ def open_parts(settings: Settings, prices: Catalog) -> Iterator[Parts]:
         decisions.policy_in_force(load_policy(settings))
         recorder = _recorder(settings)
         levers = OwnLevers(settings, ledger, key=install_key(ledger.path), prices=prices)
+        _listen(levers.setup, decisions, alerts)
         try:
             yield Parts(
                 settings=settings,
                 ledger=ledger,
-                metrics=Metrics(SavingMetrics(prices)),
+                metrics=Metrics(SavingMetrics(prices), levers.setup.breakers),
                 exchange_setup=levers.setup,
                 credentials=credentials,
                 access=access,
@@ -97,9 +105,16 @@ def open_parts(settings: Settings, prices: Catalog) -> Iterator[Parts]:
                 recorder.close()
 
 
+def _listen(setup: Setup, decisions: Decisions, alerts: AlertService | None) -> None:
+    """Journal and alerts hear of what exchanges decide."""
+    decisions.follow(setup, None if alerts is None else alerts.breaker)
+    if alerts is not None:
+        tell_budgets(setup.board, alerts.budget)
+
+
 @contextmanager
-def _open_ledger(settings: Settings) -> Iterator[SqliteLedger]:
-    ledger = SqliteLedger(ledger_path(settings))
+def _open_ledger(settings: Settings, writing: Writing) -> Iterator[SqliteLedger]:
+    ledger = SqliteLedger(ledger_path(settings), writing=writing)
     try:
         ledger.recover(SystemClock().now())
         yield ledger

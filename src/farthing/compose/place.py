@@ -10,7 +10,7 @@ from typing import Final
 
 from farthing.config import Settings
 from farthing.errors import ConfigError
-from farthing.ledger.place import default_ledger
+from farthing.ledger.place import default_ledger, first_ledger
 
 __all__ = ["existing_key", "install_key", "ledger_path"]
 
@@ -54,4 +54,6 @@ def install_key(ledger: Path) -> bytes:
 
 
 def _key_path(ledger: Path) -> Path:
-    return ledger.with_name(f"{ledger.name}.key")
+    """A ledger beside another (``ledger.2.db``) has that one's key: the same digests in both."""
+    own, shared = (path.with_name(f"{path.name}.key") for path in (ledger, first_ledger(ledger)))
+    return shared if shared.is_file() and not own.is_file() else own

@@ -23,6 +23,7 @@ from farthing.compose.access import watch_keys
 from farthing.compose.batch_polling import BatchPoller, why_not_polled
 from farthing.compose.budgets import budget_pages, watch_budgets
 from farthing.compose.keepalive import pinger_for
+from farthing.compose.loops import watch_loops
 from farthing.compose.parts import Parts, open_parts
 from farthing.config import Settings
 from farthing.driver import AsyncDriver, Ports
@@ -33,7 +34,9 @@ from farthing.driver.system import SystemClock, TimeOrderedIds
 from farthing.errors import ConfigError, FarthingError
 from farthing.gateway.app import Doors, create_app
 from farthing.gateway.batch_door import BatchDoor, BatchSetup
+from farthing.gateway.call import Call
 from farthing.gateway.door import ExchangeDoor
+from farthing.gateway.key_limits import ModelNotAllowed, refusal_event
 from farthing.gateway.listening import Listener
 from farthing.gateway.metrics import Metrics
 from farthing.gateway.observing import ObservedLedger
@@ -53,8 +56,8 @@ _RETENTION_PAUSE_SECONDS: Final = 6 * 3600
 #: a conversation that nobody went on with for so long is not gone on with
 _PIN_DAYS: Final = 365
 
-#: The ledger's writer shares the interpreter with the event loop. At the default of 5 ms each time
-#: it runs, a call on the loop would wait that long for its turn.
+#: Threads (of the ledger, of what is saved now and then) share the interpreter with the event loop.
+#: At the default of 5 ms each time one runs, a call on the loop would wait that long for its turn.
 _SWITCH_SECONDS: Final = 0.0005
 #: A call leaves no cycles behind; looking for some after every 700 objects costs 3 % of all time.
 _GC_THRESHOLD: Final = 50_000
@@ -74,7 +77,10 @@ def serve(settings: Settings, *, prices: Catalog, announce: Callable[[str], None
 
     ``announce`` is told the URL once everything that can be wrong with the settings is known.
     """
-    with listen(settings.host, settings.port) as listener, open_parts(settings, prices) as parts:
+    with (
+        listen(settings.host, settings.port) as listener,
+        open_parts(settings, prices, writing="process") as parts,
+    ):
         _tune_process()
         announce(_url(listener))
         _run(_serve(parts, listener, [], SystemClock()))
@@ -153,6 +159,10 @@ class _Made:
         found.append(watch_budgets(self._parts.ledger.path, self._parts.exchange_setup.board))
         if self._parts.alerts is not None:
             found.append(self._parts.alerts.run())
+        loops = self._parts.exchange_setup.loops
+        if loops is not None:
+            hear = None if self._parts.alerts is None else self._parts.alerts.loop
+            found.append(watch_loops(loops, self._parts.ledger, hear))
         if credentials and settings.batch_poll_seconds:
             poller = BatchPoller(
                 polling=BatchPolling(first_seconds=settings.batch_poll_seconds),
@@ -198,6 +208,7 @@ class _Made:
             metrics=metrics,
             clock=self._clock,
             ids=self._ids,
+            refused=self._refused,
         )
 
     def _exchanges(self) -> BatchDoor:
@@ -213,10 +224,16 @@ class _Made:
             ledger=self._ledger,
             decoding=decoder_for,
             rewritten_from=parts.upstream.url if parts.settings.rewrite_results_url else None,
-            has_budgets=parts.settings.task_usd is not None,
+            exchanges=parts.exchange_setup,
             note=self._note,
         )
         return BatchDoor(door, setup)
+
+    def _refused(self, call: Call, error: FarthingError) -> None:
+        """A key that wants what it may not have is in the journal."""
+        if call.key is not None and isinstance(error, ModelNotAllowed):
+            event = refusal_event(call.key, error, call.received.at)
+            self._parts.exchange_setup.decided.add(event)
 
     def _note(self, code: str, _exchange_id: str) -> None:
         self._parts.metrics.noted((code,))

@@ -3,8 +3,8 @@
 Theory of operation. A SQLite ledger has one process. Inside a process every ``Farthing()`` on the
 same file shares one ledger, which is closed when the last of them is, or at exit. Another process
 on the same file (a gateway, a second worker of a web server) is no reason to refuse work: unless
-the file was named in code, the next free one beside it is taken, ``ledger.2.db`` and so on. As
-many files come to be as there are processes at once; ``ledger_files`` names them.
+the file was named in code, the next free one beside it is taken (``farthing.ledger.place``). As
+many files come to be as there are processes at once.
 
 A forked child starts with none: the parent's are the parent's.
 """
@@ -23,11 +23,9 @@ from farthing.driver.system import SystemClock
 from farthing.errors import LedgerError
 from farthing.ledger import SqliteLedger
 from farthing.ledger.lock import LedgerInUse
+from farthing.ledger.place import MOST_LEDGERS, ledger_places
 
-__all__ = ["ledger_files", "open_shared", "release_shared"]
-
-#: processes of one installation at once; beyond that something is amiss
-_MOST: Final = 64
+__all__ = ["open_shared", "release_shared"]
 
 _logger = logging.getLogger(__name__)
 
@@ -97,13 +95,8 @@ def release_shared(ledger: SqliteLedger) -> None:
     _registry.release(ledger)
 
 
-def ledger_files(path: Path) -> list[Path]:
-    """The files there are of a ledger and of the processes that had to take another."""
-    return [place for place in _places(path) if place.is_file()]
-
-
 def _opened(path: Path, *, may_move: bool) -> SqliteLedger:
-    for place in _places(path) if may_move else [path]:
+    for place in ledger_places(path) if may_move else [path]:
         try:
             ledger = SqliteLedger(place)
         except LedgerInUse:
@@ -120,11 +113,6 @@ def _opened(path: Path, *, may_move: bool) -> SqliteLedger:
             )
         return ledger
     raise LedgerError(
-        f"{_MOST} processes have ledgers beside {str(path)!r}: let them use a gateway, "
+        f"{MOST_LEDGERS} processes have ledgers beside {str(path)!r}: let them use a gateway, "
         "or give them ledgers of their own with farthing.Farthing(ledger=…)"
     )
-
-
-def _places(path: Path) -> list[Path]:
-    more = (path.with_name(f"{path.stem}.{number}{path.suffix}") for number in range(2, _MOST + 1))
-    return [path, *more]

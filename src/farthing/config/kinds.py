@@ -122,7 +122,8 @@ def _parse_url(text: str) -> str | None:
     except ValueError:
         return None
     is_base = parts.scheme in {"http", "https"} and parts.hostname and not parts.query
-    return text.rstrip("/") if is_base else None
+    # addresses are shown and logged: a password in one would be too
+    return text.rstrip("/") if is_base and "@" not in parts.netloc else None
 
 
 TEXT: Final = Kind(metavar="TEXT", expects="a text", parse=lambda text: text or None)
@@ -133,7 +134,9 @@ WORDS: Final = Kind(
     dump=lambda value: ",".join(value) if isinstance(value, tuple) else str(value),
 )
 PATH: Final = Kind(metavar="PATH", expects="a path", parse=lambda text: text or None)
-URL: Final = Kind(metavar="URL", expects="an http or https URL without a query", parse=_parse_url)
+URL: Final = Kind(
+    metavar="URL", expects="an http or https URL without query or password", parse=_parse_url
+)
 COUNT: Final = Kind(metavar="N", expects="a whole number from 0", parse=_parse_count, types=(int,))
 PORT: Final = Kind(metavar="N", expects="a port from 0 to 65535", parse=_parse_port, types=(int,))
 SECONDS: Final = Kind(

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from farthing.config import kinds
-from farthing.config.alerts import AlertSettings
+from farthing.config.budgets import BudgetSettings
 from farthing.config.kinds import Kind
 from farthing.config.rows import setting as _setting
 from farthing.errors import ConfigError
@@ -50,7 +50,7 @@ _ON: Final = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Settings(AlertSettings):
+class Settings(BudgetSettings):
     """All settings of a gateway process, checked."""
 
     # -- the door
@@ -259,7 +259,8 @@ class Setting:
         text = given if isinstance(given, str) else self.kind.text_of(given)
         value = None if text is None else self.kind.parse(text.strip())
         if value is None:
-            shown = _MASK if self.is_secret else repr(given)
+            is_hidden = self.is_secret or (self.kind is kinds.URL and "@" in str(given))
+            shown = _MASK if is_hidden else repr(given)
             raise ConfigError(f"{origin}: {self.key} is {shown}; it takes {self.kind.expects}")
         return value
 

@@ -63,6 +63,10 @@ class BudgetFact:
     resets_at: datetime | None = None
     #: when it is spent at this rate; None: not at all
     runs_out_at: datetime | None = None
+    #: thresholds of its own, beside those of all budgets
+    percents: tuple[int, ...] = ()
+    #: has it just refused a call
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,23 +109,27 @@ class AlertRules:
 
     def budget(self, fact: BudgetFact) -> list[Alert]:
         """A budget was spent from, raised or reset."""
-        percents = (p for p in self._limits.budget_percents if _share_is(fact, p))
-        level = max(percents, default=0)
+        percents = {*self._limits.budget_percents, *fact.percents}
+        level = max((p for p in percents if _share_is(fact, p)), default=0)
         facts: dict[str, Fact] = {
             "percent": level,
             "spent_usd": dump_usd(fact.spent_pico),
             "limit_usd": dump_usd(fact.limit_pico),
             "resets_at": None if fact.resets_at is None else _said(fact.resets_at),
+            "refusing": ", and refuses calls" if fact.is_refused else "",
         }
         before = self._firing.get(dedup_key_of("budget", fact.scope))
-        is_higher = before is not None and level > int(before.facts.get("percent") or 0)
-        severity: Severity = "error" if level >= 100 else "warning"
+        is_higher = before is not None and (
+            level > int(before.facts.get("percent") or 0)
+            or (fact.is_refused and not before.facts.get("refusing"))
+        )
+        severity: Severity = "error" if level >= 100 or fact.is_refused else "warning"
         found = [
             self._turn(
                 "budget",
                 fact.scope,
                 fact.at,
-                holds=level > 0,
+                holds=_holds(fact, level, before),
                 facts=facts,
                 severity=severity,
                 again=is_higher,
@@ -153,6 +161,13 @@ class AlertRules:
             severity="warning" if change.key.kind == "call" else "error",
         )
         return [] if found is None else [found]
+
+    def restarted(self, now: datetime) -> list[Alert]:
+        """The circuits of the process before are gone with it."""
+        gone = [alert for alert in self._firing.values() if alert.rule == "breaker"]
+        for alert in gone:
+            del self._firing[alert.dedup_key]
+        return [replace(alert, state="resolved", at=now) for alert in gone]
 
     def batches(self, batches: Iterable[KnownBatch], now: datetime) -> list[Alert]:
         """The batches on record: which ended, were lost, or wait for long."""
@@ -257,6 +272,14 @@ class AlertRules:
 def _said_key(dedup_key: str, severity: Severity) -> str:
     """What got worse is another thing to say."""
     return f"{dedup_key} {severity}"
+
+
+def _holds(fact: BudgetFact, level: int, before: Alert | None) -> bool | None:
+    """What refuses large calls still takes small ones: that alone ends nothing."""
+    if level > 0 or fact.is_refused:
+        return True
+    refused = before is not None and bool(before.facts.get("refusing"))
+    return None if refused and fact.spent_pico else False
 
 
 def _share_is(fact: BudgetFact, percent: int) -> bool:

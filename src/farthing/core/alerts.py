@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final, Literal, get_args
+from typing import Final, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -63,52 +63,38 @@ _LONGEST_KEY: Final = 255  # PagerDuty's limit for a dedup key
 class RuleFacts:
     """What is known of a rule."""
 
-    severity: Severity
-    #: does it end? Otherwise it is said once
-    ends: bool
     #: completes "budget …" with its facts
     words: str
+    severity: Severity = "warning"
+    #: does it end? Otherwise it is said once
+    ends: bool = True
 
 
 RULES: Final[Mapping[Rule, RuleFacts]] = MappingProxyType(
     {
         "budget": RuleFacts(
-            severity="warning",
-            ends=True,
-            words="{scope} has spent ${spent_usd} of ${limit_usd} ({percent} %)",
+            words="{scope} has spent ${spent_usd} of ${limit_usd} ({percent} %){refusing}"
         ),
         "budget_forecast": RuleFacts(
-            severity="warning",
-            ends=True,
-            words="{scope}: at this rate ${limit_usd} are spent by {runs_out}",
+            words="{scope}: at this rate ${limit_usd} are spent by {runs_out}"
         ),
         "loop": RuleFacts(
-            severity="warning",
-            ends=False,
             words="{scope} repeats itself: {repeats} times {what}; {action}",
+            ends=False,
         ),
-        "breaker": RuleFacts(
-            severity="error", ends=True, words="{scope} is refused until {until}: {why}"
-        ),
+        "breaker": RuleFacts(severity="error", words="{scope} is refused until {until}: {why}"),
         "savings_negative": RuleFacts(
-            severity="warning",
-            ends=True,
-            words="{scope}: farthing cost ${lost_usd} more than it saved in a day, {calls} calls",
+            words="{scope}: farthing cost ${lost_usd} more than it saved in a day, {calls} calls"
         ),
         "cache_hit_rate": RuleFacts(
-            severity="warning",
-            ends=True,
-            words="{scope}: {now} % of prompt tokens read from the cache, {before} % before",
+            words="{scope}: {now} % of prompt tokens read from the cache, {before} % before"
         ),
         "unpriced_model": RuleFacts(
-            severity="warning",
-            ends=True,
-            words="{scope} has no price: what it costs is not known, give it a rate card",
+            words="{scope} has no price: what it costs is not known, give it a rate card"
         ),
         "provider_errors": RuleFacts(
-            severity="error",
-            ends=True,
             words="{errors} of {calls} calls failed at the provider within ten minutes",
+            severity="error",
         ),
         "batch_ended": RuleFacts(
             severity="info", ends=False, words="{scope} ended and its results are booked"
@@ -116,14 +102,8 @@ RULES: Final[Mapping[Rule, RuleFacts]] = MappingProxyType(
         "batch_failed": RuleFacts(
             severity="error", ends=False, words="{scope}: its results can no longer be read"
         ),
-        "batch_expiring": RuleFacts(
-            severity="warning", ends=True, words="{scope} is {hours} hours old and not booked"
-        ),
-        "cost_per_passed_task": RuleFacts(
-            severity="warning",
-            ends=True,
-            words="{scope}: {measure} went from {before} to {after}",
-        ),
+        "batch_expiring": RuleFacts(words="{scope} is {hours} hours old and not booked"),
+        "cost_per_passed_task": RuleFacts(words="{scope}: {measure} went from {before} to {after}"),
         "test": RuleFacts(severity="info", ends=False, words="a test: alerts arrive here"),
     }
 )
@@ -160,6 +140,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     alerts: tuple[Alert, ...]
 
 
+_Told = TypeVar("_Told", Alert, Message)
+
+
 def make_alert(
     rule: Rule,
     scope: str,
@@ -193,15 +176,16 @@ def dedup_key_of(rule: Rule, scope: str) -> str:
 
 def parse_alert(raw: str) -> Alert:
     """What an encoder wrote; ``LedgerError`` for anything else."""
-    try:
-        return msgspec.json.decode(raw, type=Alert)
-    except msgspec.MsgspecError as error:
-        raise LedgerError(f"an alert cannot be read: {error}") from None
+    return _parsed(raw, Alert, "an alert")
 
 
 def parse_message(raw: str) -> Message:
     """What an encoder wrote; ``LedgerError`` for anything else."""
+    return _parsed(raw, Message, "an alert's message")
+
+
+def _parsed(raw: str, kind: type[_Told], what: str) -> _Told:
     try:
-        return msgspec.json.decode(raw, type=Message)
+        return msgspec.json.decode(raw, type=kind)
     except msgspec.MsgspecError as error:
-        raise LedgerError(f"an alert's message cannot be read: {error}") from None
+        raise LedgerError(f"{what} cannot be read: {error}") from None

@@ -27,7 +27,14 @@ from farthing.core.records import Attribution
 from farthing.errors import RequestError
 from farthing.wire.request import Request
 
-__all__ = ["attribute", "clean_name", "head_digest", "key_scope", "keyed_digest"]
+__all__ = [
+    "attribute",
+    "clean_name",
+    "head_digest",
+    "key_scope",
+    "keyed_digest",
+    "task_type_of",
+]
 
 _LONGEST_NAME: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -144,6 +151,12 @@ def _from_the_rest(
         key_scope=scope,
         source="lineage",
     )
+
+
+def task_type_of(headers: Mapping[str, str]) -> str | None:
+    """The task type, as far as the headers alone say it."""
+    named = _name(headers, "x-farthing-task-type")
+    return named or (_baggage(headers).get("farthing.task_type") if "baggage" in headers else None)
 
 
 def keyed_digest(data: bytes, install_key: bytes) -> str:

@@ -4,8 +4,8 @@ A batch's results are read hours after its creation, by whoever has the key, and
 whose work they were. So what was known when the batch was created is kept: its items' rows carry
 the task of the creation, whoever reads them.
 
-Creating a batch holds nothing in a budget, because its items may run a day later and their worst
-case together would stop everything else. What its items cost counts as spent once it is booked.
+What its rows hold in budgets is known here too (``core.batch_holds``): a row counts under the keys
+that held it when the batch was created, whenever its result is booked.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+import msgspec
+
+from farthing.core.batch_holds import BatchHold, BatchRows
 from farthing.core.records import Attribution
 
-__all__ = ["RESULTS_KEPT", "BatchBook", "BatchEnding", "KnownBatch"]
+__all__ = ["RESULTS_KEPT", "BatchBook", "BatchEnding", "KnownBatch", "ended_batch"]
 
 #: from a batch's creation on; then its results are gone (API facts, section 3)
 RESULTS_KEPT: Final = timedelta(days=29)
@@ -41,11 +44,37 @@ class KnownBatch:
     ended_at: datetime | None = None
 
 
+class _Counts(msgspec.Struct, frozen=True):
+    succeeded: int
+
+
+class _Described(msgspec.Struct, frozen=True):
+    id: str
+    type: Literal["message_batch"]
+    processing_status: str
+    request_counts: _Counts
+
+
+_described_decoder: Final = msgspec.json.Decoder(_Described)
+
+
+def ended_batch(body: bytes) -> tuple[str, int] | None:
+    """The batch that an answer describes, if it has ended, and how many of its rows succeeded."""
+    try:
+        found = _described_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if found.processing_status != "ended":
+        return None
+    return found.id, max(0, found.request_counts.succeeded)
+
+
 class BatchBook:
     """The batches a process knows; kept in memory beside the ledger's record of them."""
 
     def __init__(self) -> None:
         self._known: dict[str, KnownBatch] = {}
+        self._holds: dict[str, BatchHold] = {}
         #: batches whose results have passed to their end, every line booked
         self._read = set[str]()
 
@@ -58,6 +87,19 @@ class BatchBook:
     def find(self, batch_id: str) -> KnownBatch | None:
         """One batch, if it was created through here."""
         return self._known.get(batch_id)
+
+    def hold(self, rows: BatchRows) -> None:
+        """The rows of a batch hold in budgets."""
+        self._holds[rows.batch_id] = BatchHold(rows)
+
+    def keys_held(self, batch_id: str, custom_id: str) -> tuple[str, ...]:
+        """The keys that a row was held in; empty where none was."""
+        hold = self._holds.get(batch_id)
+        return () if hold is None else hold.keys_of(custom_id)
+
+    def has_ended(self, batch_id: str) -> None:
+        """Nothing of a batch will be booked any more."""
+        self._holds.pop(batch_id, None)
 
     @property
     def waiting(self) -> list[KnownBatch]:

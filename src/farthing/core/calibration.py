@@ -22,8 +22,10 @@ Interface: ``input_error`` (one call) → ``InputError``; ``Calibration`` adds u
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from farthing.errors import UnpricedModelError
 from farthing.pricing.billing import price
@@ -109,8 +111,8 @@ def input_error(foreseen: Usage, usage: Usage, card: RateCard) -> InputError | N
     """The error of one call at the card of its answer; None: its prompt has no price."""
     if usage.iterations:  # several prompts in one answer: the forecast was of the first
         return None
-    actual = replace(usage, output=0, output_thinking=0, web_search_requests=0)
-    expected = replace(
+    actual = msgspec.structs.replace(usage, output=0, output_thinking=0, web_search_requests=0)
+    expected = msgspec.structs.replace(
         actual,
         uncached=foreseen.uncached,
         cache_write_5m=foreseen.cache_write_5m,

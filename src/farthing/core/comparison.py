@@ -64,6 +64,8 @@ class TaskValue:
     outcome: TaskOutcome | None = None
     #: calls whose cost is an interval; ``cost_pico`` has its lower end
     unsettled: int = 0
+    #: the part of the cost that a subscription pays for: list prices that nobody is charged
+    notional_pico: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class Side:
     abandoned: int
     unpriced: int
     unsettled: int
+    notional_pico: int
 
     @property
     def unjudged(self) -> int:
@@ -205,6 +208,7 @@ def side_of(tasks: Sequence[TaskValue]) -> Side:
         abandoned=ends.count("abandoned"),
         unpriced=sum(task.cost_pico is None for task in tasks),
         unsettled=sum(task.unsettled for task in tasks),
+        notional_pico=sum(task.notional_pico for task in tasks),
     )
 
 

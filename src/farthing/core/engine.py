@@ -156,7 +156,13 @@ class Engine:
             draft = replace(draft, ttl_head=chosen.head, ttl_tail=chosen.tail)
             decision = decide(pin, draft, "cold")
         elif pin is None:
-            kept = replace(decision.pin, ttl_head=chosen.head, ttl_tail=chosen.tail)
+            terms = self.setup.loops
+            kept = replace(
+                decision.pin,
+                ttl_head=chosen.head,
+                ttl_tail=chosen.tail,
+                loops=None if terms is None else terms.begun_with(_length(call)),
+            )
             decision = PinDecision(pin=kept, is_new=bool(call.repairs) or occasion != "first")
         call.pin = decision.pin
         if decision.is_new:
@@ -329,8 +335,10 @@ class Engine:
     def _recall_next(self, call: EngineCall) -> None:
         """The next turn goes on from here."""
         assert call.left is not None
+        came = call.reading.came
         recent = Recent(
-            request=call.reading.request,
+            request=came or call.reading.request,
+            noted=call.reading.request if came else None,
             lineage_id=call.lineage_id,
             traits=call.traits,
             fingerprint=call.fingerprint,
@@ -362,6 +370,10 @@ def _remember(known: OrderedDict[str, _Value], key: str, value: _Value) -> None:
     known.move_to_end(key)
     if len(known) > _LINEAGES:
         known.popitem(last=False)
+
+
+def _length(call: EngineCall) -> int:
+    return len(call.reading.request.message_spans)
 
 
 def _kind(caller: Caller) -> str:

@@ -51,6 +51,8 @@ class Recent:
     """One request as it came, and what was computed of it."""
 
     request: Request
+    #: the same with notes of ours, of which all else was computed; None: it had none
+    noted: Request | None = None
     lineage_id: str
     traits: ModelTraits
     #: as the client sent it, and as it left
@@ -61,7 +63,8 @@ class Recent:
     @property
     def size_bytes(self) -> int:
         """About what it keeps alive."""
-        return _PER_BODY_BYTE * len(self.request.body) + _PER_BLOCK * len(self.fingerprint.blocks)
+        bodies = len(self.request.body) + (len(self.noted.body) if self.noted else 0)
+        return _PER_BODY_BYTE * bodies + _PER_BLOCK * len(self.fingerprint.blocks)
 
 
 class Recents:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from farthing.core.engine_referee import SAMPLE
 from farthing.core.governor import Governor
+from farthing.core.loop_terms import LoopTerms
 from farthing.core.policy import Policy
 from farthing.core.ttl_tables import TtlTables
 from farthing.pricing.catalog import Catalog
@@ -21,7 +22,7 @@ class EngineSetup:
     policy: Policy
     engine_version: str
     #: keys lineages and hold-outs
-    install_key: bytes
+    install_key: bytes = field(repr=False)
     prices: Catalog
     #: share of tasks that no lever touches
     hold_out: float = 0.0
@@ -29,6 +30,8 @@ class EngineSetup:
     diagnosed: float = SAMPLE
     lifetimes: TtlTables | None = None
     governor: Governor | None = field(default=None)
+    #: what a conversation that begins now keeps for notes about loops; None: no notes
+    loops: LoopTerms | None = None
 
     @cached_property
     def policy_digest(self) -> str:

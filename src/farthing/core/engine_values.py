@@ -31,6 +31,8 @@ class Reading:
     request: Request
     key: RecentKey
     after: Recent | None
+    #: what the client sent, where notes of ours were put into it; None: ``request``
+    came: Request | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

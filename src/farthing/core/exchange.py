@@ -26,11 +26,17 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Final
 
+import msgspec
+
+from farthing.core.batch_admission import admit_batch, created_batch, created_id
+from farthing.core.batch_holds import BatchRows
 from farthing.core.exchange_batch import book_results
+from farthing.core.exchange_breaker import began, enter, leave
 from farthing.core.exchange_budget import admit, fitted
 from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import (
     Body,
+    ClientHead,
     Conversation,
     Deliver,
     Effect,
@@ -44,6 +50,8 @@ from farthing.core.exchange_effects import (
     ask,
 )
 from farthing.core.exchange_levers import Levers
+from farthing.core.exchange_loops import check
+from farthing.core.exchange_overrun import OverrunWatch, StreamStopped, stop_event, watch_for
 from farthing.core.exchange_parts import ExchangeParts, Steps
 from farthing.core.exchange_prepare import Setup, bounded, prepare
 from farthing.core.exchange_settle import Verdict, cut, failed, free
@@ -51,7 +59,7 @@ from farthing.core.exchange_tap import BatchLines, Tap
 from farthing.core.hold import describe_refusal
 from farthing.core.keepalive_steps import cancel_pings
 from farthing.core.records import Refused
-from farthing.errors import BudgetExceeded, LedgerError, UpstreamError
+from farthing.errors import BudgetExceeded, FarthingError, LedgerError, UpstreamError
 from farthing.wire.envelope import is_retryable, parse_error, type_of
 from farthing.wire.meter import StreamMeter
 
@@ -64,12 +72,18 @@ _MARK: Final = b"cache_control"
 
 def converse(call: Call, setup: Setup) -> Conversation:
     """The whole conversation about one call."""
-    exchange = _Exchange(call, setup, prepare(call, setup))
+    entry = enter(call, setup)
+    if isinstance(entry, ClientHead):
+        yield Deliver(entry)
+        return
+    exchange = _Exchange(call, setup, prepare(call, setup, entry.body_digest), entry)
     try:
         yield from exchange.steps()
     except Exception:  # protects the ledger: whatever ends a conversation, its row is closed
         yield from exchange.give_up()
         raise
+    finally:
+        exchange.leave()
 
 
 def _is_stream(head: Head) -> bool:
@@ -82,6 +96,11 @@ class _Exchange(ExchangeParts):
     def steps(self) -> Steps:
         """From the budget to the last byte."""
         cancel_pings(self._progress, self._setup)
+        if self._prepared.loops is not None:
+            loop = yield from check(self._progress, self._setup)
+            if loop is not None:
+                yield from self._end_refused(loop)
+                return
         if self._prepared.levers is not None:
             yield from self._decide(self._prepared.levers)
         if (yield from self._is_refused()):
@@ -102,6 +121,8 @@ class _Exchange(ExchangeParts):
             yield from self._stream(head)
         elif is_message:
             yield from self._message(head)
+        elif self._progress.rows is not None:
+            yield from self._batch_created(head, self._progress.rows)
         else:
             yield from self._pass_on(head)
 
@@ -122,6 +143,10 @@ class _Exchange(ExchangeParts):
         elif self._prepared.cap_pico is not None or self._prepared.budget_keys:
             yield from self._release()
 
+    def leave(self) -> None:
+        """However it ended: what it probes is not left waiting."""
+        leave(self._progress, self._setup)
+
     # -- before sending ---------------------------------------------------------------------------
 
     def _is_refused(self) -> Generator[Effect[Any], Any, bool]:
@@ -131,6 +156,10 @@ class _Exchange(ExchangeParts):
             return (yield from self._unheld("budget.unreadable", prepared.budget_problem))
         if self._setup.board.budgets and prepared.route.endpoint == "messages":
             refusal = yield from admit(self._progress.call, self._progress, self._setup)
+            return refusal is not None and (yield from self._refuse(refusal.code, refusal.message))
+        rows = self._progress.call.rows
+        if rows is not None:
+            refusal = yield from admit_batch(rows, self._progress, self._setup)
             return refusal is not None and (yield from self._refuse(refusal.code, refusal.message))
         if prepared.cap_pico is None:
             return False
@@ -157,15 +186,18 @@ class _Exchange(ExchangeParts):
         return False
 
     def _refuse(self, code: str, message: str) -> Generator[Effect[Any], Any, bool]:
-        error = BudgetExceeded(message)
         self._progress.note(code)
+        yield from self._end_refused(BudgetExceeded(message))
+        return True
+
+    def _end_refused(self, error: FarthingError) -> Steps:
+        """Nothing is sent: a row, and an answer of ours."""
         yield from self._open()
         status = error.status_hint
         yield from self._settle(
             Verdict(state="released", error_type=type_of(status), http_status=status)
         )
         yield from self._answer(error)
-        return True
 
     def _send(self) -> Generator[Effect[Any], Any, Head | None]:
         progress = self._progress
@@ -187,6 +219,8 @@ class _Exchange(ExchangeParts):
             return None
         if levers is not None and progress.head.status < 300:
             levers.first_byte(progress.head.at_ns)
+        if progress.head.status < 300:
+            began(progress, self._setup)
         if progress.head.status >= 300:
             yield from passage.left()
         elif not _is_stream(progress.head):
@@ -266,13 +300,18 @@ class _Exchange(ExchangeParts):
     def _stream(self, head: Head) -> Steps:
         meter = StreamMeter()
         tap = yield from self._tap(head, meter)
+        prices, received = self._setup.prices, self._progress.call.received.at
+        tap.watch = watch = watch_for(meter, self._prepared, prices, received)
         yield from self._deliver(head, None)
         try:
-            yield from self._relay(tap)
+            is_over = yield from self._relay(tap)
         except UpstreamError:
             yield from self._progress.passage.left()
             yield from self._settle_cut("answer.cut")
             raise
+        if watch is not None and not is_over:
+            yield from self._stop(tap, watch)
+            return
         error_type = meter.error.type if meter.error else None
         if meter.final_usage_seen:
             yield from self._settle_cut(None, error_type)
@@ -281,14 +320,41 @@ class _Exchange(ExchangeParts):
         else:
             yield from self._settle_cut("answer.incomplete", error_type)
 
-    def _relay(self, tap: Tap) -> Steps:
-        """All chunks; behind the first, who waits for it is let go."""
+    def _relay(self, tap: Tap) -> Generator[Effect[Any], Any, bool]:
+        """All chunks; behind the first, who waits for it is let go. False: a budget stopped it."""
         passage = self._progress.passage
         tap.is_awaited = passage.is_followed
         is_over: bool = yield Relay(tap)
         tap.is_awaited = False
         yield from passage.began()
-        if not is_over:
+        if not is_over and not tap.is_overrun:
+            is_over = yield Relay(tap)
+        return is_over
+
+    def _stop(self, tap: Tap, watch: OverrunWatch) -> Steps:
+        """End a stream that has cost more than is held: the driver cuts what is behind us."""
+        yield from self._settle_cut("budget.cut", type_of(BudgetExceeded.status_hint))
+        if tap.is_encoded:
+            raise StreamStopped("the budget does not hold the rest of this answer")
+        yield Deliver(stop_event(watch))
+
+    def _batch_created(self, head: Head, rows: BatchRows) -> Steps:
+        """What was held for the creation of a batch passes to its rows, before anybody knows it."""
+        tap = yield from self._tap(head, None)
+        try:
+            body: Body = yield Read(tap, self._setup.answer_limit_bytes)
+        except UpstreamError as error:
+            yield from self._failed(error)
+            return
+        batch_id = created_id(tap.decoded(body.raw))
+        if batch_id is None:
+            yield from self._settle_cut("batch.unreadable")
+        else:
+            held = created_batch(rows, batch_id, self._setup)
+            yield from self._settle(msgspec.structs.replace(free(), batch=held))
+        yield from self._deliver(head, body.raw if body.is_whole else None)
+        if not body.is_whole:
+            yield Deliver(body.raw)
             yield Relay(tap)
 
     def _pass_on(self, head: Head) -> Steps:

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from farthing.core.batch_scan import BatchScan
 from farthing.core.records import Attribution, Endpoint
 
 __all__ = ["Call", "Moment", "Route", "route_of"]
@@ -41,6 +42,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     levers: frozenset[str] | None = None
     #: whose prefix a call of our own keeps alive; None: it is a client's
     ping_for: Attribution | None = None
+    #: the rows of a batch that it creates; None where it creates none, or no budget is there
+    rows: BatchScan | None = None
 
     def __repr__(self) -> str:
         return f"<Call {self.exchange_id} {self.method} {len(self.body)} bytes>"

@@ -18,6 +18,8 @@ from farthing.core.exchange_tap import Decoder, Tap
 from farthing.core.fanout import Ticket
 from farthing.core.pins import LineagePin
 from farthing.core.records import Held, Opened, Refused, Settlement
+from farthing.errors import FarthingError
+from farthing.wire.envelope import dump_refusal
 
 __all__ = [
     "Body",
@@ -43,6 +45,7 @@ __all__ = [
     "Settle",
     "Wait",
     "Wake",
+    "answer_of",
     "ask",
 ]
 
@@ -80,6 +83,8 @@ class Body(msgspec.Struct, frozen=True):
     raw: bytes
     #: False: longer than was asked for; the rest is to be relayed
     is_whole: bool
+    #: when so much of it was read
+    at: Moment
 
 
 class ClientHead(msgspec.Struct, frozen=True):
@@ -88,6 +93,8 @@ class ClientHead(msgspec.Struct, frozen=True):
     status: int
     headers: _RawHeaders
     body: bytes | None = None
+    #: the refusal of ours that it says, for a door that can raise it
+    error: FarthingError | None = None
 
 
 # -- performed without waiting --------------------------------------------------------------------
@@ -199,6 +206,14 @@ class Deliver(Effect[None], frozen=True):
     """Give the client a head, or bytes already read."""
 
     part: ClientHead | bytes
+
+
+def answer_of(error: FarthingError, request_id: str, own: tuple[bytes, bytes]) -> ClientHead:
+    """What a client gets instead of the provider's answer, in the provider's envelope."""
+    refusal = dump_refusal(error, request_id=request_id)
+    headers = [(name.encode(), text.encode()) for name, text in refusal.headers.items()]
+    length = (b"content-length", str(len(refusal.body)).encode())
+    return ClientHead(refusal.status, [*headers, length, own], refusal.body, error)
 
 
 Conversation = Generator[Effect[Any], Any, None]

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Final
 
+import msgspec
+
 from farthing.core.engine_values import EngineAnswer
+from farthing.core.exchange_breaker import Entry, judge
 from farthing.core.exchange_budget import learn
 from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import (
@@ -23,8 +26,10 @@ from farthing.core.exchange_effects import (
     Open,
     Release,
     Settle,
+    answer_of,
     ask,
 )
+from farthing.core.exchange_loops import booked
 from farthing.core.exchange_prepare import Prepared, Setup
 from farthing.core.exchange_settle import Progress, Verdict, cut, of_message, settlement
 from farthing.core.exchange_tap import BatchLines, Tap
@@ -35,7 +40,7 @@ from farthing.core.records import Accounting, Settlement
 from farthing.errors import FarthingError, LedgerError, UpstreamError
 from farthing.pricing.money import dump_usd
 from farthing.wire.answers import usage_of_message
-from farthing.wire.envelope import dump_refusal, type_of
+from farthing.wire.envelope import type_of
 from farthing.wire.meter import StreamMeter
 
 __all__ = ["ExchangeParts", "Steps"]
@@ -45,15 +50,22 @@ Steps = Generator[Effect[Any], Any, None]
 _EXCHANGE_ID: Final = b"x-farthing-exchange-id"
 _COST: Final = b"x-farthing-cost-usd"
 _SAVED: Final = b"x-farthing-saved-usd"
+_LOOP: Final = b"x-farthing-loop"
 
 
 class ExchangeParts:
     """One exchange: what is known of it, and the parts that its steps are made of."""
 
-    def __init__(self, call: Call, setup: Setup, prepared: Prepared) -> None:
+    def __init__(self, call: Call, setup: Setup, prepared: Prepared, entry: Entry) -> None:
         self._setup = setup
         self._prepared = prepared
-        self._progress = Progress(call=call, prepared=prepared, passage=Passage(setup.fanout))
+        self._progress = Progress(
+            call=call,
+            prepared=prepared,
+            passage=Passage(setup.fanout),
+            allowed=entry.allowed,
+            notes=[*entry.notes],
+        )
         self._is_opening = False
 
     def _open(self) -> Steps:
@@ -112,6 +124,7 @@ class ExchangeParts:
         if not progress.is_open:
             yield from self._open()
         now: Moment = yield Now()
+        judge(progress, verdict, now, self._setup)
         record = settlement(progress, verdict, now, self._accounted(verdict))
         if progress.is_open:
             try:
@@ -121,7 +134,12 @@ class ExchangeParts:
         elif progress.hold_pico is not None:
             yield from self._release()  # no row will ever end this hold
         progress.is_settled = True
+        prepared = self._prepared
+        self._setup.decided.ended(
+            prepared.attribution, prepared.model, prepared.plan.reasons, record
+        )
         plan_pings(progress, verdict, self._setup)
+        booked(progress, verdict, now, self._setup)
         if self._setup.board.budgets:
             learn(self._prepared, verdict, self._setup)
         for code in record.notes:
@@ -171,15 +189,18 @@ class ExchangeParts:
 
     def _answer(self, error: FarthingError) -> Steps:
         """Answer in the provider's envelope."""
-        refusal = dump_refusal(error)
-        headers = [(name.encode(), text.encode()) for name, text in refusal.headers.items()]
-        length = (b"content-length", str(len(refusal.body)).encode())
-        own = (_EXCHANGE_ID, self._prepared.exchange_id.encode())
-        yield Deliver(ClientHead(refusal.status, [*headers, length, own], refusal.body))
+        exchange_id = self._prepared.exchange_id
+        head = answer_of(error, exchange_id, (_EXCHANGE_ID, exchange_id.encode()))
+        loop = self._progress.loop
+        if loop is not None:
+            head = msgspec.structs.replace(head, headers=[*head.headers, (_LOOP, loop)])
+        yield Deliver(head)
 
     def _deliver(self, head: Head, body: bytes | None, settled: Settlement | None = None) -> Steps:
         """The upstream's head as it came, and ours added."""
         own = [(_EXCHANGE_ID, self._prepared.exchange_id.encode())]
+        if self._progress.loop is not None:
+            own.append((_LOOP, self._progress.loop))
         if settled is not None and settled.cost is not None:
             total = settled.cost.total
             own.append((_COST, dump_usd(total).encode()))

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, Literal
 
+import msgspec
+
 from farthing.core.attribution import attribute, key_scope, keyed_digest
 from farthing.core.batches import BatchBook
+from farthing.core.breaker import Breakers
 from farthing.core.budgets_board import BudgetBoard
 from farthing.core.engine import Engine
 from farthing.core.engine_values import Reading
@@ -19,11 +22,14 @@ from farthing.core.estimate import BlockMemo
 from farthing.core.exchange_call import Call, Route, route_of
 from farthing.core.exchange_guard import guarded
 from farthing.core.exchange_levers import Levers, caller_of
+from farthing.core.exchange_looking import Looking, look
 from farthing.core.exchange_plan import Plan
 from farthing.core.fanout import Fanout
 from farthing.core.hold import WorstCase, worst_case
-from farthing.core.joining import Joining, retry_count
+from farthing.core.joining import Failure, Joining, retry_count
+from farthing.core.journal_decided import Decided
 from farthing.core.keepalive import KeepAlive
+from farthing.core.loop_watch import LoopWatch
 from farthing.core.records import Attribution, Opened
 from farthing.core.subscription import SUBSCRIPTION_NOTE, is_subscription
 from farthing.errors import RequestError
@@ -43,7 +49,7 @@ class Setup:
     # -- fixed at start
     engine_version: str
     #: keys every digest that rests
-    install_key: bytes
+    install_key: bytes = field(repr=False)
     prices: Catalog
     #: None: no lever exists for this process, and nothing of the engine runs
     engine: Engine | None = None
@@ -63,10 +69,15 @@ class Setup:
     batches: BatchBook = field(default_factory=BatchBook)
     #: budgets over every scope; ``task_cap_pico`` and a client's header come on top
     board: BudgetBoard = field(default_factory=BudgetBoard)
+    #: None: nobody looks for loops
+    loops: LoopWatch | None = None
+    #: None: nothing is stopped for storming
+    breakers: Breakers | None = None
+    #: what is decided about calls, on its way to the journal
+    decided: Decided = field(default_factory=Decided)
 
 
-@dataclass(slots=True, kw_only=True)
-class Prepared:
+class Prepared(msgspec.Struct, kw_only=True):
     """All that is known and decided when the first effect is asked for."""
 
     route: Route
@@ -85,13 +96,17 @@ class Prepared:
     #: why the budget that the client asked for cannot be kept
     budget_problem: str | None
     notes: list[str]
+    #: what there is to look at for loops; None: nothing
+    loops: Looking | None = None
     #: the keys of the budgets that it is held in
     budget_keys: tuple[str, ...] = ()
     #: ``max_tokens`` as a budget lowered it, and did it tell the model to come to an end
     fitted_tokens: int | None = None
     is_told_to_end: bool = False
-    #: the worst case of one pass, by all that was known of it
+    #: the worst case of one pass, by all that was known of it; of a batch, what its rows hold
     asked_pico: int | None = None
+    #: a stream that has cost more than this is stopped; None: none is
+    cut_pico: int | None = None
     #: what the length of its prompt is learned under; None: nothing is to be learned
     prompt_digest: bytes | None = None
 
@@ -104,6 +119,12 @@ class Prepared:
     def reservation_id(self) -> str:
         """One per attempt: an earlier attempt's hold has ended."""
         return f"{self.exchange_id}.{self.attempt}"
+
+    def _high_pico(self) -> int | None:
+        """The most it can cost, should nobody learn what became of it."""
+        if self.worst is not None:
+            return self.worst.high_pico
+        return self.asked_pico or 0 if self.route.is_free else None
 
     def opened(self, call: Call, setup: Setup, hold_pico: int | None) -> Opened:
         """The intent to be recorded."""
@@ -122,7 +143,7 @@ class Prepared:
             budget_keys=self.budget_keys,
             reservation_id=None if hold_pico is None else self.reservation_id,
             hold_pico=hold_pico,
-            high_pico=self.worst.high_pico if self.worst else (0 if self.route.is_free else None),
+            high_pico=self._high_pico(),
             attempt=self.attempt,
         )
 
@@ -132,8 +153,8 @@ _BUDGET: Final = "x-farthing-budget-usd"
 _MODEL: Final = re.compile(r"[\w.:@/-]{1,120}", re.ASCII)
 
 
-def prepare(call: Call, setup: Setup) -> Prepared:
-    """Read, attribute, join, plan and bound one call."""
+def prepare(call: Call, setup: Setup, body_digest: str | None = None) -> Prepared:
+    """Read, attribute, join, plan and bound one call; ``body_digest`` if it is known already."""
     notes = _remarks(call)
     route = route_of(call.method, call.path)
     is_model_call = route.endpoint in {"messages", "count_tokens"}
@@ -144,19 +165,11 @@ def prepare(call: Call, setup: Setup) -> Prepared:
         request = _parsed(call.body, notes)
     attribution = call.ping_for or _attributed(call, request, setup, notes)
     # SHA-256 has its own instructions on today's machines; the key comes on top of 32 bytes
-    digest = keyed_digest(sha256(call.body).digest(), setup.install_key)
-    failure = (
-        setup.joining.resume(
-            digest,
-            attribution.key_scope,
-            now_ns=call.received.ns,
-            count=retry_count(call.headers),
-        )
-        if is_priced
-        else None
-    )
-    cap, problem = _cap(call, setup) if is_priced else (None, None)
-    return Prepared(
+    digest = body_digest or keyed_digest(sha256(call.body).digest(), setup.install_key)
+    failure = _failed_before(call, attribution, digest, setup) if is_priced else None
+    is_held = is_priced or call.rows is not None
+    cap, problem = _cap(call, setup) if is_held else (None, None)
+    found = Prepared(
         route=route,
         exchange_id=failure.exchange_id if failure else call.exchange_id,
         attempt=failure.attempts + 1 if failure else 1,
@@ -171,6 +184,31 @@ def prepare(call: Call, setup: Setup) -> Prepared:
         cap_pico=cap,
         budget_problem=problem,
         notes=notes,
+    )
+    if setup.loops is not None and is_priced and request is not None and call.ping_for is None:
+        found.loops = _looking(call, request, setup.loops, found)
+    return found
+
+
+def _failed_before(call: Call, who: Attribution, digest: str, setup: Setup) -> Failure | None:
+    """The failure that this attempt goes on with."""
+    count = retry_count(call.headers)
+    return setup.joining.resume(digest, who.key_scope, now_ns=call.received.ns, count=count)
+
+
+def _looking(call: Call, request: Request, watch: LoopWatch, found: Prepared) -> Looking | None:
+    return guarded(
+        lambda: look(
+            call,
+            request,
+            watch,
+            who=found.attribution,
+            levers=found.levers,
+            is_first=found.attempt == 1,
+        ),
+        None,
+        code="loops",
+        notes=found.notes,
     )
 
 
@@ -245,6 +283,7 @@ def bounded(
             memo=setup.memo,
             now=call.received.at,
             writes_for_an_hour=for_an_hour,
+            allowances=setup.board.allowances,
         ),
         None,
         code="worst_case",

@@ -11,12 +11,13 @@ The rules (architecture, law 5; contract of the settlement):
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
+from farthing.core.batch_holds import BatchRows
+from farthing.core.breaker_values import Allowed
 from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import Head
 from farthing.core.exchange_guard import guarded
@@ -38,20 +39,25 @@ __all__ = ["Progress", "Verdict", "cut", "failed", "free", "of_message", "settle
 _NOTHING: Final = Cost()
 
 
-@dataclass(slots=True, kw_only=True)
-class Progress:
+class Progress(msgspec.Struct, kw_only=True):
     """How far an exchange has come; what a settlement is made of."""
 
     call: Call
     prepared: Prepared
     hold_pico: int | None = None
+    #: what the rows of a batch hold, until it is known which batch they became
+    rows: BatchRows | None = None
     is_open: bool = False
     is_sent: bool = False
     is_settled: bool = False
+    #: what the client is told of a loop
+    loop: bytes | None = None
+    #: what it probes, until it is judged; None: no circuit is in front of it
+    allowed: Allowed | None = None
     head: Head | None = None
-    tap: Tap = field(default_factory=Tap)
-    passage: Passage = field(default_factory=Passage)
-    notes: list[str] = field(default_factory=list)
+    tap: Tap = msgspec.field(default_factory=Tap)
+    passage: Passage = msgspec.field(default_factory=Passage)
+    notes: list[str] = msgspec.field(default_factory=list)
 
     def note(self, code: str) -> None:
         """Remember what went differently."""
@@ -76,6 +82,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     #: what the client was told where the provider was not asked
     http_status: int | None = None
     notes: tuple[str, ...] = ()
+    #: the batch that was created
+    batch: BatchRows | None = None
 
 
 def settlement(
@@ -112,6 +120,7 @@ def settlement(
         plan=(*prepared.plan.reasons, *passage.reasons),
         notes=(*prepared.notes, *progress.notes, *verdict.notes, *_waited(passage)),
         accounting=accounting,
+        batch=verdict.batch,
     )
 
 
@@ -157,7 +166,7 @@ def cut(
     """What is known of an exchange that ends here, wherever it stands."""
     if not progress.is_sent:
         return Verdict(state="released", error_type=error_type)
-    if progress.prepared.route.is_free:
+    if progress.prepared.route.is_free and progress.rows is None:
         return free()
     if progress.head is not None and progress.head.status >= 300:
         return failed(type_of(progress.head.status))
@@ -166,7 +175,7 @@ def cut(
     asked, worst = progress.prepared.model, progress.prepared.worst
     if meter and meter.final_usage_seen and message:
         return of_message(message, asked=asked, prices=prices, now=now)
-    low, high = 0, worst.high_pico if worst else None
+    low, high = 0, worst.high_pico if worst else progress.prepared.asked_pico
     if message is not None:
         seen = of_message(message, asked=asked, prices=prices, now=now)
         # A refusal may still follow, which is free as long as nothing was said.

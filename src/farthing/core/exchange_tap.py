@@ -12,7 +12,7 @@ from farthing.errors import UpstreamError
 from farthing.wire.answers import BatchResult, batch_result
 from farthing.wire.meter import StreamMeter
 
-__all__ = ["BatchLines", "Decoder", "Tap"]
+__all__ = ["BatchLines", "Decoder", "Tap", "Watch"]
 
 #: results waiting to be booked before the relay pauses for it
 _PENDING: Final = 256
@@ -84,6 +84,17 @@ def _result(line: bytes) -> BatchResult | None:
         return None
 
 
+class Watch(Protocol):
+    """Says when a stream is to be ended."""
+
+    @property
+    def is_over(self) -> bool:
+        """Is it to be ended here?"""
+
+    def feed(self, plain: bytes) -> None:
+        """Look at a piece that the reader has read."""
+
+
 class Tap:
     """Counts an answer's bytes and feeds them, decoded, to whoever reads its usage."""
 
@@ -95,6 +106,7 @@ class Tap:
         "is_awaited",
         "is_blind",
         "response_bytes",
+        "watch",
     )
 
     def __init__(
@@ -107,6 +119,8 @@ class Tap:
         self.is_blind = False
         #: does somebody wait for the first chunk; then the relay pauses behind it
         self.is_awaited = False
+        #: None: whatever it costs, the stream goes on
+        self.watch: Watch | None = None
         # stamped by whoever relays
         self.first_ns: int | None = None
         self.ended_ns: int | None = None
@@ -118,8 +132,20 @@ class Tap:
 
     @property
     def is_full(self) -> bool:
-        """Should the relay pause, because there is much to book or somebody waits?"""
-        return self.is_awaited or (isinstance(self._reader, BatchLines) and self._reader.is_full)
+        """Should the relay pause: there is much to book, somebody waits, or it is to be ended?"""
+        if self.is_awaited or (isinstance(self._reader, BatchLines) and self._reader.is_full):
+            return True
+        return self.watch is not None and self.watch.is_over
+
+    @property
+    def is_overrun(self) -> bool:
+        """Is the stream to be ended here?"""
+        return self.watch is not None and self.watch.is_over
+
+    @property
+    def is_encoded(self) -> bool:
+        """Does the client get other bytes than are read here?"""
+        return self._decoder is not None
 
     def feed(self, chunk: bytes) -> None:
         """Look at a chunk that is passed on."""
@@ -128,6 +154,8 @@ class Tap:
             plain = self.decoded(chunk)
             if plain:
                 self._reader.feed(plain)
+                if self.watch is not None:
+                    self.watch.feed(plain)
 
     def decoded(self, chunk: bytes) -> bytes:
         """The plain bytes of a chunk; nothing from where the encoding cannot be read on."""

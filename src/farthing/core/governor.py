@@ -25,7 +25,7 @@ Interface: ``Governor(engine_version=…)``; ``record(lever, workload, Residual)
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Self
@@ -35,7 +35,7 @@ import msgspec
 from farthing.core.evidence import ConfidenceSequence, EProcess, Interval, scaled
 from farthing.errors import LedgerError
 
-__all__ = ["ALPHA", "Governor", "Judgement", "Residual", "Verdict"]
+__all__ = ["ALPHA", "Governor", "Judgement", "Residual", "Switch", "Verdict"]
 
 Verdict = Literal["on", "off", "undecided"]
 
@@ -66,6 +66,18 @@ class Judgement:
     #: of the mean residual in units of its bound
     mean: float = 0.0
     interval: Interval = field(default_factory=lambda: ConfidenceSequence().interval)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A verdict that has changed."""
+
+    lever: str
+    workload: str
+    before: Verdict
+    after: Verdict
+    exchanges: int
+    saved_pico: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +122,8 @@ class Governor:
         self.engine_version = engine_version
         self._capacity = capacity
         self._cases: OrderedDict[tuple[str, str], _Case] = OrderedDict()
+        #: what changed and was not taken yet; the oldest go
+        self._switches: deque[Switch] = deque(maxlen=capacity)
 
     def __len__(self) -> int:
         return len(self._cases)
@@ -118,12 +132,30 @@ class Governor:
         """One exchange on which the lever acted; the verdict after it."""
         if abs(residual.saved_pico) > residual.bound_pico:
             raise ValueError(f"{residual} exceeds its own bound")
-        case = self._cases.get((lever, workload), _Case()).after(residual)
+        before = self._cases.get((lever, workload), _Case())
+        case = before.after(residual)
         self._cases[lever, workload] = case
         self._cases.move_to_end((lever, workload))
         if len(self._cases) > self._capacity:
             self._cases.popitem(last=False)
-        return case.verdict
+        verdict = case.verdict
+        if verdict != before.verdict:
+            switch = Switch(
+                lever=lever,
+                workload=workload,
+                before=before.verdict,
+                after=verdict,
+                exchanges=case.sequence.count,
+                saved_pico=case.saved_pico,
+            )
+            self._switches.append(switch)
+        return verdict
+
+    def take_switches(self) -> list[Switch]:
+        """Verdicts that have changed since the last time."""
+        taken = list(self._switches)
+        self._switches.clear()
+        return taken
 
     def is_off(self, lever: str, workload: str) -> bool:
         """Was the lever shown to lose here? Asked for each call."""

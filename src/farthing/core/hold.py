@@ -24,13 +24,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Final
 
 import msgspec
 
+from farthing.core.allowances import NOTHING_DECLARED, Allowances, saved_by
 from farthing.core.estimate import BlockMemo, tally_request
 from farthing.core.records import Refused
 from farthing.errors import RequestError, UnpricedModelError
@@ -50,9 +50,6 @@ FRAME_TOKENS: Final = 8_192
 #: An inner loop of server tools stops after 10 passes (API facts 4.2); two more for what surrounds
 #: it: a compaction, a declined attempt.
 _PASSES: Final = 12
-#: searches of one answer where nothing limits them; an assumption, far above any seen
-_SEARCHES: Final = 200
-
 # A pattern that begins with a literal is looked for at twice the speed of ``in``.
 #: every image and document has a source
 _SOURCE: Final = re.compile(rb'"source"')
@@ -70,7 +67,8 @@ _CLIENT_TOOLS: Final = ("bash_", "text_editor_", "computer_", "memory_", "browse
 _SEVERAL: Final = frozenset(
     {"mcp_servers", "fallbacks", "context_management", "compaction", "container"}
 )
-_ELSEWHERE: Final = frozenset({"thread", "container"})
+_CONTAINER: Final = frozenset({"container"})
+_ELSEWHERE: Final = frozenset({"thread", *_CONTAINER})
 _HOUR: Final = re.compile(rb'"1h"')
 
 
@@ -99,7 +97,7 @@ class WorstCase(msgspec.Struct, frozen=True, kw_only=True):
         """The bound once the answer has begun and said what its prompt was."""
         if usage is None or not usage.prompt or not self.is_single_pass or usage.iterations:
             return self.high_pico
-        known = replace(usage, output=max(usage.output, self.output_tokens))
+        known = msgspec.structs.replace(usage, output=max(usage.output, self.output_tokens))
         # How it is served may be said as late as in the last event.
         geo = _geo(self.card) if usage.inference_geo is None else ONE
         fast = _fast(self.card) if usage.speed is None and self.may_be_fast else ONE
@@ -117,10 +115,12 @@ def worst_case(
     memo: BlockMemo,
     now: datetime,
     writes_for_an_hour: bool = False,
+    allowances: Allowances = NOTHING_DECLARED,
 ) -> WorstCase | None:
     """The bound of a Messages request; None where its model has no price.
 
-    ``writes_for_an_hour``: marks that are added to it may ask for that.
+    ``writes_for_an_hour``: marks that are added to it may ask for that. ``allowances``: what is
+    declared for what its bytes do not bound.
     """
     model = request.model
     card = prices.find(model, on=now) if model else None
@@ -131,9 +131,13 @@ def worst_case(
     if writes_for_an_hour:
         terms = msgspec.structs.replace(terms, may_write_for_an_hour=True)
     is_single = _is_single_pass(request, terms)
-    prompt = min(_prompt_bound(request, traits, terms, memo), traits.context_tokens)
+    prompt = _prompt_bound(request, traits, terms, memo, allowances)
+    prompt += 0 if is_single else allowances.server_tools or 0
+    prompt = min(prompt, traits.context_tokens)
     hold = _highest(card, terms, prompt)
-    high = hold if is_single else _several(_in_play(card, prices, now), terms, traits)
+    high = hold
+    if not is_single:
+        high = _several(_in_play(card, prices, now), terms, traits, allowances)
     return WorstCase(
         prompt_tokens=prompt,
         output_tokens=terms.output_tokens,
@@ -179,13 +183,26 @@ def _is_single_pass(request: Request, terms: Terms) -> bool:
     return all(kind.startswith(_CLIENT_TOOLS) for kind in terms.dated_tools)
 
 
-def _prompt_bound(request: Request, traits: ModelTraits, terms: Terms, memo: BlockMemo) -> int:
+def _prompt_bound(
+    request: Request, traits: ModelTraits, terms: Terms, memo: BlockMemo, allowances: Allowances
+) -> int:
+    elsewhere = 0
     if _says(request, _ELSEWHERE):
-        return traits.context_tokens
+        if allowances.thread is None or _says(request, _CONTAINER):
+            return traits.context_tokens
+        elsewhere = allowances.thread
+    return elsewhere + _own_bound(request, traits, terms, memo, allowances)
+
+
+def _own_bound(
+    request: Request, traits: ModelTraits, terms: Terms, memo: BlockMemo, allowances: Allowances
+) -> int:
+    """Of what the request itself brings along."""
     body = request.body
     if terms.is_escaped or terms.dated_tools or _has_media(body):
         try:
-            return FRAME_TOKENS + tally_request(request, traits, memo).bound
+            most = tally_request(request, traits, memo).bound
+            return FRAME_TOKENS + most - saved_by(allowances, request, traits)
         except RequestError:
             return traits.context_tokens
     return FRAME_TOKENS + len(body)
@@ -225,10 +242,12 @@ def _highest(card: RateCard, terms: Terms, prompt: int) -> int:
     return -(-plain * factor.numerator // factor.denominator)
 
 
-def _several(cards: Sequence[RateCard], terms: Terms, traits: ModelTraits) -> int:
+def _several(
+    cards: Sequence[RateCard], terms: Terms, traits: ModelTraits, allowances: Allowances
+) -> int:
     """All passes there can be, each over a full context, on the dearest model in play."""
     highest = max(_highest(each, terms, traits.context_tokens) for each in cards)
-    searches = max(each.web_search or 0 for each in cards) * _SEARCHES
+    searches = max(each.web_search or 0 for each in cards) * allowances.searches
     return highest * _PASSES + searches
 
 

@@ -33,6 +33,7 @@ from typing import Final, Literal, Self
 import msgspec
 
 from farthing.core.levers import LEVERS
+from farthing.core.loop_terms import LoopTerms
 from farthing.core.prefix import Ttl
 from farthing.errors import EngineBug, LedgerError
 from farthing.wire.models import ModelTraits
@@ -79,6 +80,8 @@ class LineagePin:
     pings: int = 0
     #: repairs of content, in the order in which they are made
     repairs: tuple[RepairChoice, ...] = ()
+    #: where notes about loops stand; None: it never gets any
+    loops: LoopTerms | None = None
     policy_digest: str
     engine_version: str
     #: counts the times it was chosen anew
@@ -105,6 +108,7 @@ MAY_CHANGE: Final[Mapping[str, ChangeAt]] = MappingProxyType(
         "ttl_tail": "cold",
         "pings": "cold",
         "repairs": "content",
+        "loops": "never",
         "policy_digest": "epoch",
         "engine_version": "epoch",
         "epoch": "epoch",
@@ -156,7 +160,13 @@ def decide(pin: LineagePin | None, proposed: LineagePin, occasion: Occasion) -> 
     if occasion in {"first", "warm"}:  # a first request on record was sent again: nothing changes
         return PinDecision(pin=pin, is_new=False)
     repairs = proposed.repairs if occasion == "content" else pin.repairs
-    after = replace(proposed, lineage_id=pin.lineage_id, repairs=repairs, epoch=pin.epoch + 1)
+    after = replace(
+        proposed,
+        lineage_id=pin.lineage_id,
+        repairs=repairs,
+        loops=pin.loops,
+        epoch=pin.epoch + 1,
+    )
     if _choices(after) == _choices(pin):
         return PinDecision(pin=pin, is_new=False)
     check_successor(pin, after, occasion)

@@ -180,7 +180,7 @@ def _considered(
     if lever in declined:
         return Considered(lever=lever, reason=declined[lever])
     others = tuple(each for each in chosen if each is not proposal)
-    beside = tuple(each for each in nets.ordered((*others, proposal)))
+    beside = nets.ordered((*others, proposal))
     if not _is_allowed(beside):
         return Considered(lever=lever, reason="conflict")
     reason = "accepted" if len(others) < len(chosen) else "no_gain"

@@ -27,6 +27,7 @@ from typing import Final, Literal, NewType
 
 import msgspec
 
+from farthing.core.batch_holds import BatchRows
 from farthing.errors import EngineBug
 from farthing.pricing.cards import RateCardId
 from farthing.pricing.money import Cost
@@ -206,6 +207,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     #: None: no engine ran, or the answer told no usage, or nothing has a price
     accounting: Accounting | None = None
+    #: what was held for the creation of a batch, from here on held by its rows
+    batch: BatchRows | None = None
 
 
 def replaces(new: Settlement, old: Settlement | None) -> bool:

@@ -35,6 +35,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
+import msgspec
+
 from farthing.core.levers import ABLATION_ORDER, ABLATION_VERSION
 from farthing.core.prefix import PrefixView
 from farthing.core.prompt_cache import PromptCache
@@ -265,7 +267,7 @@ def _counterfactual(one: _Begun, sent: _Begun, usage: Usage, correction: CacheCo
     hit = _shared_luck(one, sent, correction)
     length = usage.prompt + one.stage.view.total_tokens - sent.stage.view.total_tokens
     found, _ = bill(_measured(one.view, sent.view, hit, usage, max(0, length)), hit)
-    return replace(
+    return msgspec.structs.replace(
         usage,
         uncached=found.uncached,
         cache_write_5m=found.cache_write_5m,
@@ -341,14 +343,16 @@ def _amount(usage: Usage, answered: Answered) -> int:
 
 def _input(usage: Usage, answered: Answered) -> int:
     """What the counts of the prompt alone cost, as this answer was served."""
-    plain = replace(usage, output=0, output_thinking=0, web_search_requests=0, iterations=())
+    plain = msgspec.structs.replace(
+        usage, output=0, output_thinking=0, web_search_requests=0, iterations=()
+    )
     return price(plain, answered.card).total
 
 
 def _foreseen(usage: Usage, answered: Answered) -> int:
     """What a forecast would have been billed, served as this answer was."""
     return _input(
-        replace(
+        msgspec.structs.replace(
             answered.usage,
             uncached=usage.uncached,
             cache_write_5m=usage.cache_write_5m,
@@ -361,7 +365,7 @@ def _foreseen(usage: Usage, answered: Answered) -> int:
 
 def _bound(prompt_tokens: int, answered: Answered) -> int:
     """The dearest bill of a prompt: all of it written for an hour."""
-    written = replace(
+    written = msgspec.structs.replace(
         answered.usage,
         uncached=0,
         cache_write_5m=0,

@@ -8,9 +8,11 @@ history that grows by as many tokens each turn. Turn 1 sends the prefix alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
+
+import msgspec
 
 from farthing.core.prefix import LOOKBACK, Mark, PrefixView, Ttl
 from farthing.core.prompt_cache import PromptCache
@@ -47,7 +49,7 @@ def simulate(
         view = _view(workload, policy, turn, model, min_cacheable_tokens)
         forecast = cache.begin(view, now)
         cache.observe(view, forecast, began_at=now, first_byte_at=now)
-        yield replace(forecast.usage, output=workload.output_tokens)
+        yield msgspec.structs.replace(forecast.usage, output=workload.output_tokens)
 
 
 def _view(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from farthing.driver.async_driver import AsyncDriver
+from farthing.driver.async_driver import AsyncDriver, AsyncParts
 from farthing.driver.prompt import Ports
 from farthing.driver.sync_driver import Driver
 
-__all__ = ["AsyncDriver", "Driver", "Ports"]
+__all__ = ["AsyncDriver", "AsyncParts", "Driver", "Ports"]

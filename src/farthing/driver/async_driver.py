@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractContextManager
-from typing import Any, assert_never
+from typing import Any
 
 from farthing.core.exchange import converse
-from farthing.core.exchange_call import Call
+from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import (
     Body,
     ClientHead,
     Conversation,
     Deliver,
+    Effect,
     Head,
     Read,
     Relay,
@@ -23,10 +24,10 @@ from farthing.core.exchange_prepare import Setup
 from farthing.core.exchange_tap import Tap
 from farthing.driver.one_by_one import OneByOne
 from farthing.driver.ports import AsyncAnswer, AsyncSender
-from farthing.driver.prompt import Ports, Reply, interrupt, perform
-from farthing.errors import FarthingError
+from farthing.driver.prompt import ACTS, Ports, interrupt
+from farthing.errors import EngineBug, FarthingError
 
-__all__ = ["AsyncDriver"]
+__all__ = ["AsyncDriver", "AsyncParts"]
 
 
 class AsyncDriver:
@@ -40,73 +41,119 @@ class AsyncDriver:
         #: guards the setup where several threads run exchanges; see ``one_by_one``
         self._lock = lock
 
-    def run(self, call: Call, send: AsyncSender) -> AsyncGenerator[ClientHead | bytes, None]:
+    def run(self, call: Call, send: AsyncSender) -> AsyncParts:
         """What goes to the client: a head, then its chunks if it has no body.
 
-        Close the iterator (``contextlib.aclosing``) where the client may leave early. An
-        ``UpstreamError`` means that the answer was cut behind its head: cut the client's too.
+        Close it (``contextlib.aclosing``) where the client may leave early. An ``UpstreamError``
+        means that the answer was cut behind its head: cut the client's too.
         """
         conversation = converse(call, self._setup)
         if self._lock is not None:
             conversation = OneByOne(conversation, self._lock)
-        return _run(conversation, self._ports, send)
+        return AsyncParts(conversation, self._ports, send)
 
 
-async def _run(
-    conversation: Conversation, ports: Ports, send: AsyncSender
-) -> AsyncGenerator[ClientHead | bytes, None]:
-    answer = _Answering(ports)
-    try:
-        effect = next(conversation)
-        while True:
-            reply: Reply | Head | Body | bool = None
-            try:
-                match effect:
-                    case Deliver(part):
-                        yield part
-                    case Wait() | Send() | Read():
-                        reply = await _awaited(effect, answer, send, ports)
-                    case Relay(tap):
-                        async for chunk in answer.relay(tap):
-                            yield chunk
-                        reply = answer.is_over
-                    case _:
-                        reply = perform(effect, ports)
-            except FarthingError as error:
-                effect = conversation.throw(error)
-            else:
-                effect = conversation.send(reply)
-    except StopIteration:
-        return
-    except BaseException:
-        interrupt(conversation, ports)
-        raise
-    finally:
-        answer.close()
+class AsyncParts:
+    """The parts of one exchange as they come.
 
+    What an async generator would do, without what an event loop does for each of those.
+    """
 
-async def _awaited(
-    effect: Wait | Send | Read, answer: _Answering, send: AsyncSender, ports: Ports
-) -> Head | Body | bool:
-    match effect:
-        case Wait(ticket, seconds):
-            return await ports.bells.wait_async(ticket, seconds)
-        case Send(body):
-            return await answer.send(send, body)
-        case Read(tap, limit):
-            return await answer.read(tap, limit)
-        case _:
-            assert_never(effect)
+    __slots__ = ("_answer", "_conversation", "_is_busy", "_is_over", "_ports", "_relaying", "_send")
+
+    def __init__(self, conversation: Conversation, ports: Ports, send: AsyncSender) -> None:
+        self._conversation = conversation
+        self._ports = ports
+        self._send = send
+        self._answer = _Answering(ports)
+        #: the relay that is not over yet
+        self._relaying: Relay | None = None
+        self._is_busy = self._is_over = False
+
+    def __aiter__(self) -> AsyncParts:
+        return self
+
+    async def __anext__(self) -> ClientHead | bytes:
+        if self._is_over:
+            raise StopAsyncIteration
+        if self._is_busy:
+            raise RuntimeError("the parts of an exchange are read by one job at a time")
+        self._is_busy = True
+        conversation = self._conversation
+        try:
+            effect = self._relaying or conversation.send(None)
+            while not isinstance(effect, Deliver):
+                try:
+                    act = ACTS.get(type(effect))
+                    if act is not None:
+                        reply: Any = act(effect, self._ports)
+                    elif isinstance(effect, Relay):
+                        self._relaying = effect
+                        if (chunk := await self._answer.relay(effect.tap)) is not None:
+                            return chunk
+                        reply = self._answer.is_over
+                    else:
+                        reply = await self._waited(effect)
+                except FarthingError as error:
+                    self._relaying = None
+                    effect = conversation.throw(error)
+                else:
+                    self._relaying = None
+                    effect = conversation.send(reply)
+        except StopIteration:
+            self._is_over = True
+            self._answer.close()
+            raise StopAsyncIteration from None
+        except BaseException:
+            self._stop()
+            raise
+        else:
+            return effect.part
+        finally:
+            self._is_busy = False
+
+    async def aclose(self) -> None:
+        """No more of it is wanted: the exchange settles as far as it has come."""
+        if self._is_busy:
+            raise RuntimeError("another job reads the parts of this exchange just now")
+        if not self._is_over:
+            self._stop()
+
+    def __del__(self) -> None:
+        if not self._is_over:
+            self._stop()
+
+    def _waited(self, effect: Effect[Any]) -> Awaitable[Head | Body | bool]:
+        match effect:
+            case Send(body):
+                return self._answer.send(self._send, body)
+            case Read(tap, limit):
+                return self._answer.read(tap, limit)
+            case Wait(ticket, seconds):
+                return self._ports.bells.wait_async(ticket, seconds)
+            case _:
+                raise EngineBug(f"nobody performs {type(effect).__name__}")
+
+    def _stop(self) -> None:
+        """End the exchange wherever it stands; nothing waits."""
+        self._is_over = True
+        try:
+            interrupt(self._conversation, self._ports)
+        finally:
+            self._answer.close()
 
 
 class _Answering:
     """The answer of one attempt and how far it was read."""
+
+    __slots__ = ("_answer", "_chunks", "_clock", "_has_relayed", "is_over")
 
     def __init__(self, ports: Ports) -> None:
         self._clock = ports.clock
         self._answer: AsyncAnswer | None = None
         #: what has not been read yet; set by ``send``
         self._chunks: AsyncIterator[bytes]
+        self._has_relayed = False
         self.is_over = False
 
     async def send(self, send: AsyncSender, body: bytes) -> Head:
@@ -120,23 +167,32 @@ class _Answering:
     async def read(self, tap: Tap, limit_bytes: int) -> Body:
         """The body, up to about a limit."""
         parts: list[bytes] = []
+        is_whole = True
         async for chunk in self._chunks:
             self._show(chunk, tap)
             parts.append(chunk)
             if tap.response_bytes > limit_bytes:
-                return Body(b"".join(parts), is_whole=False)
-        tap.ended_ns = self._clock.monotonic_ns()
-        return Body(b"".join(parts), is_whole=True)
+                is_whole = False
+                break
+        at = Moment(self._clock.now(), self._clock.monotonic_ns())
+        if is_whole:
+            tap.ended_ns = at.ns
+        return Body(b"".join(parts), is_whole, at)
 
-    async def relay(self, tap: Tap) -> AsyncIterator[bytes]:
-        """The chunks, each seen by the tap before it is passed on; pauses when the tap is full."""
-        async for chunk in self._chunks:
-            self._show(chunk, tap)
-            yield chunk
-            if tap.is_full:
-                return
-        tap.ended_ns = self._clock.monotonic_ns()
-        self.is_over = True
+    async def relay(self, tap: Tap) -> bytes | None:
+        """The next chunk, seen by the tap; None at the end, or while the tap is full."""
+        if self._has_relayed and tap.is_full:
+            self._has_relayed = False
+            return None
+        try:
+            chunk = await self._chunks.__anext__()
+        except StopAsyncIteration:
+            tap.ended_ns = self._clock.monotonic_ns()
+            self.is_over = True
+            return None
+        self._show(chunk, tap)
+        self._has_relayed = True
+        return chunk
 
     def close(self) -> None:
         """Give the connection back, or cut it."""

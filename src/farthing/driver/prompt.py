@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from types import MappingProxyType
+from typing import Any, Final
 
 from farthing.core.budgets_account import Admitted, Denied
 from farthing.core.exchange_call import Moment
@@ -31,7 +32,7 @@ from farthing.driver.pins import PinStore
 from farthing.driver.ports import Clock, Decoder, Decoding, Ledger
 from farthing.errors import EngineBug, LedgerError
 
-__all__ = ["Ports", "Reply", "interrupt", "perform"]
+__all__ = ["ACTS", "Ports", "Reply", "interrupt", "perform"]
 
 Reply = Moment | Held | Refused | Admitted | Denied | Decoder | LineagePin | None
 
@@ -53,23 +54,10 @@ class Ports:
 
 def perform(effect: Effect[Any], ports: Ports) -> Reply:
     """Do it now; ``LedgerError`` where the ledger cannot."""
-    match effect:
-        case Open() | Settle() | Reserve() | ReserveAll() | Release():
-            return _recorded(effect, ports)
-        case Now():
-            return Moment(ports.clock.now(), ports.clock.monotonic_ns())
-        case Note(code, exchange_id):
-            ports.note(code, exchange_id)
-            return None
-        case DecoderFor(encoding):
-            return ports.decoding(encoding)
-        case Recall() | Keep():
-            return _pinned(effect, ports)
-        case Wake(tickets):
-            ports.bells.ring(tickets)
-            return None
-        case _:
-            raise EngineBug(f"{type(effect).__name__} cannot be performed without waiting")
+    act = ACTS.get(type(effect))
+    if act is None:
+        raise EngineBug(f"{type(effect).__name__} cannot be performed without waiting")
+    return act(effect, ports)
 
 
 def interrupt(conversation: Conversation, ports: Ports) -> None:
@@ -87,33 +75,91 @@ def interrupt(conversation: Conversation, ports: Ports) -> None:
         return
 
 
-def _pinned(effect: Recall | Keep, ports: Ports) -> LineagePin | None:
-    store, now = ports.pins, ports.clock.now()
-    if isinstance(effect, Recall):
-        return None if store is None else store.pin(effect.lineage_id, now)
-    return effect.pin if store is None else store.keep(effect.pin, now)
+def _told_the_time(_: Now, ports: Ports) -> Moment:
+    return Moment(ports.clock.now(), ports.clock.monotonic_ns())
 
 
-def _recorded(
-    effect: Reserve | ReserveAll | Open | Settle | Release, ports: Ports
-) -> Held | Refused | Admitted | Denied | None:
+def _opened(effect: Open, ports: Ports) -> None:
     try:
-        match effect:
-            case Open(opened):
-                ports.ledger.open(opened)
-            case Settle(settlement):
-                ports.ledger.settle(settlement)
-            case Release(reservation_id):
-                ports.ledger.release(reservation_id)
-            case Reserve(scope, amount, cap, reservation_id):
-                now = ports.clock.now()
-                return ports.ledger.hold(scope, amount, cap, reservation_id=reservation_id, now=now)
-            case ReserveAll(reservation):
-                return ports.ledger.reserve(reservation, now=ports.clock.now())
-            case _:
-                assert_never(effect)
-    except LedgerError:
-        raise
-    except Exception as error:  # protects the client's call from any fault of a ledger
-        raise LedgerError(f"the ledger failed with {type(error).__name__}") from error
-    return None
+        ports.ledger.open(effect.opened)
+    except Exception as error:
+        raise _fault(error) from error
+
+
+def _settled(effect: Settle, ports: Ports) -> None:
+    try:
+        ports.ledger.settle(effect.settlement)
+    except Exception as error:
+        raise _fault(error) from error
+
+
+def _held(effect: Reserve, ports: Ports) -> Held | Refused:
+    try:
+        return ports.ledger.hold(
+            effect.scope,
+            effect.amount_pico,
+            effect.cap_pico,
+            reservation_id=effect.reservation_id,
+            now=ports.clock.now(),
+        )
+    except Exception as error:
+        raise _fault(error) from error
+
+
+def _reserved(effect: ReserveAll, ports: Ports) -> Admitted | Denied:
+    try:
+        return ports.ledger.reserve(effect.reservation, now=ports.clock.now())
+    except Exception as error:
+        raise _fault(error) from error
+
+
+def _released(effect: Release, ports: Ports) -> None:
+    try:
+        ports.ledger.release(effect.reservation_id)
+    except Exception as error:
+        raise _fault(error) from error
+
+
+def _fault(error: Exception) -> LedgerError:
+    """Whatever goes wrong in a ledger: it must not become the client's trouble."""
+    if isinstance(error, LedgerError):
+        return error
+    return LedgerError(f"the ledger failed with {type(error).__name__}")
+
+
+def _noted(effect: Note, ports: Ports) -> None:
+    ports.note(effect.code, effect.exchange_id)
+
+
+def _decoder(effect: DecoderFor, ports: Ports) -> Decoder | None:
+    return ports.decoding(effect.encoding)
+
+
+def _recalled(effect: Recall, ports: Ports) -> LineagePin | None:
+    return None if ports.pins is None else ports.pins.pin(effect.lineage_id, ports.clock.now())
+
+
+def _kept(effect: Keep, ports: Ports) -> LineagePin:
+    return effect.pin if ports.pins is None else ports.pins.keep(effect.pin, ports.clock.now())
+
+
+def _called(effect: Wake, ports: Ports) -> None:
+    ports.bells.ring(effect.tickets)
+
+
+#: how each ``Prompt`` effect is performed: looked up, because a ``match`` asks class after class
+ACTS: Final[Mapping[type[Effect[Any]], Callable[[Any, Ports], Reply]]] = MappingProxyType(
+    {
+        Now: _told_the_time,
+        Open: _opened,
+        Settle: _settled,
+        Reserve: _held,
+        ReserveAll: _reserved,
+        Release: _released,
+        Note: _noted,
+        DecoderFor: _decoder,
+        Recall: _recalled,
+        Keep: _kept,
+        Wake: _called,
+    }
+)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from farthing.core.exchange import converse
-from farthing.core.exchange_call import Call
+from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import (
     Body,
     ClientHead,
@@ -108,13 +108,17 @@ class _Answering:
     def read(self, tap: Tap, limit_bytes: int) -> Body:
         """The body, up to about a limit."""
         parts: list[bytes] = []
+        is_whole = True
         for chunk in self._chunks:
             self._show(chunk, tap)
             parts.append(chunk)
             if tap.response_bytes > limit_bytes:
-                return Body(b"".join(parts), is_whole=False)
-        tap.ended_ns = self._clock.monotonic_ns()
-        return Body(b"".join(parts), is_whole=True)
+                is_whole = False
+                break
+        at = Moment(self._clock.now(), self._clock.monotonic_ns())
+        if is_whole:
+            tap.ended_ns = at.ns
+        return Body(b"".join(parts), is_whole, at)
 
     def relay(self, tap: Tap) -> Iterator[bytes]:
         """The chunks, each seen by the tap before it is passed on; pauses when the tap is full."""

@@ -129,6 +129,14 @@ _ADMINS: Final[frozenset[Role]] = frozenset({"admin"})
 _CLIENTS: Final[frozenset[Role]] = frozenset({"client"})
 _V1: Final = "/farthing/v1"
 
+
+def _change(methods: frozenset[str], path: str, *, takes_json: bool = True) -> PageRule:
+    """A page with which admins change something: closed also where no key is in force."""
+    return PageRule(
+        methods=methods, path=path, roles=_ADMINS, is_always_closed=True, takes_json=takes_json
+    )
+
+
 #: every page there is; a client sees and judges what is its own (``pages``)
 PAGES: Final = (
     PageRule(methods=_GET, path="/livez", roles=None),
@@ -138,45 +146,15 @@ PAGES: Final = (
     PageRule(methods=_GET, path=f"{_V1}/exchanges/{{id}}", roles=_READERS | _CLIENTS),
     PageRule(methods=_POST, path=f"{_V1}/tasks/{{id}}/outcome", roles=_ADMINS | _CLIENTS),
     PageRule(methods=_GET, path=f"{_V1}/keys", roles=_READERS, is_always_closed=True),
-    PageRule(
-        methods=_POST, path=f"{_V1}/keys", roles=_ADMINS, is_always_closed=True, takes_json=True
-    ),
-    PageRule(
-        methods=_POST,
-        path=f"{_V1}/keys/{{name}}/rotate",
-        roles=_ADMINS,
-        is_always_closed=True,
-        takes_json=True,
-    ),
-    PageRule(
-        methods=_DELETE,
-        path=f"{_V1}/keys/{{name}}",
-        roles=_ADMINS,
-        is_always_closed=True,
-    ),
+    _change(_POST, f"{_V1}/keys"),
+    _change(_POST, f"{_V1}/keys/{{name}}/rotate"),
+    _change(_DELETE, f"{_V1}/keys/{{name}}", takes_json=False),
     PageRule(methods=_GET, path=f"{_V1}/budgets", roles=_READERS),
     # Before the page of one budget, because what stands for a name may hold slashes.
-    PageRule(
-        methods=_POST,
-        path=f"{_V1}/budgets/{{budget}}/raises",
-        roles=_ADMINS,
-        is_always_closed=True,
-        takes_json=True,
-    ),
+    _change(_POST, f"{_V1}/budgets/{{budget}}/raises"),
     PageRule(methods=_GET, path=f"{_V1}/budgets/{{budget}}", roles=_READERS),
-    PageRule(
-        methods=_PUT,
-        path=f"{_V1}/budgets/{{budget}}",
-        roles=_ADMINS,
-        is_always_closed=True,
-        takes_json=True,
-    ),
-    PageRule(
-        methods=_DELETE,
-        path=f"{_V1}/budgets/{{budget}}",
-        roles=_ADMINS,
-        is_always_closed=True,
-    ),
+    _change(_PUT, f"{_V1}/budgets/{{budget}}"),
+    _change(_DELETE, f"{_V1}/budgets/{{budget}}", takes_json=False),
 )
 
 
@@ -230,8 +208,8 @@ class Gate:
             raise Forbidden(
                 f"a key of the role {key.role!r} cannot call Claude; take one of the role 'client'"
             )
-        check_route(key, call.method, call.path)
         call.key = key
+        check_route(key, call.method, call.path)
 
     def admit_to_page(self, scope: Scope) -> VirtualKey | None:
         """Let a request to a page of ours in; None: no key was needed."""

@@ -28,8 +28,8 @@ from farthing.gateway.bodies import ClientGone
 from farthing.gateway.call import Call, call_of
 from farthing.gateway.door import Cut
 from farthing.gateway.metrics import Metrics
-from farthing.gateway.routes import Routes
-from farthing.gateway.watching import ClientWatch
+from farthing.gateway.routes import Routes, check_path
+from farthing.gateway.watching import ClientWatch, ClientWatches
 
 __all__ = ["Door", "Doors", "create_app"]
 
@@ -58,6 +58,8 @@ class Doors:
     metrics: Metrics
     clock: Clock
     ids: Ids
+    #: hears of calls that were not let through
+    refused: Callable[[Call, FarthingError], None] = lambda call, error: None  # noqa: ARG005  deaf
 
 
 def create_app(doors: Doors) -> App:
@@ -90,18 +92,21 @@ class _Frame:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
         self._metrics = doors.metrics
+        self._watches = ClientWatches()
 
     async def serve(self, call: Call) -> None:
         """Answer one call, one way or another."""
-        watch = ClientWatch(call.receive)
+        watch = ClientWatch(call.receive, self._watches)
         self._metrics.in_flight += 1
         try:
+            check_path(call.path)
             self._doors.gate.admit(call)
             await self._doors.exchanges(call, watch)
         except (Cut, ClientGone):
             call.status = call.status or _CLIENT_GONE
         except FarthingError as error:
             watch.stop()
+            self._doors.refused(call, error)
             await _refuse(call, error)
         except asyncio.CancelledError:
             call.status = _CLIENT_GONE

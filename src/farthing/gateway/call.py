@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from farthing.core import exchange_call
+from farthing.core.batch_scan import BatchScan
 from farthing.core.exchange_call import Moment
 from farthing.core.keys import VirtualKey
 from farthing.gateway.asgi import Receive, Scope, Send, header, text_of
@@ -16,10 +18,11 @@ __all__ = ["Call", "call_of"]
 
 #: fields that say who calls; ``x-farthing-key`` is a client's own word for it
 _CREDENTIALS: Final = ("x-api-key", "authorization", "x-farthing-key")
+#: fields that are lists: several are one (RFC 9110, section 5.3; W3C Baggage, section 3.3.1)
+_LISTS: Final = frozenset({b"baggage", b"anthropic-beta"})
 
 
-@dataclass(slots=True, kw_only=True, repr=False)
-class Call:
+class Call(msgspec.Struct, kw_only=True):
     """A request whose head has come, and what became of its answer."""
 
     method: str
@@ -37,6 +40,8 @@ class Call:
     peer: str | None = None
     #: the virtual key that the gate let it in with
     key: VirtualKey | None = None
+    #: the rows of a batch that it creates, where a budget has to hold them
+    rows: BatchScan | None = None
     #: the status the client was sent; 0: no answer has begun
     status: int = 0
     #: has the end of the answer been sent
@@ -51,9 +56,7 @@ class Call:
 
     def for_exchange(self, body: bytes) -> exchange_call.Call:
         """The part that an exchange looks at."""
-        headers: dict[str, str] = {}
-        for name, value in self.headers:
-            headers.setdefault(name.decode("latin-1"), text_of(value))
+        headers = _texts(self.headers)
         if self.key is not None:
             for field in _CREDENTIALS:  # whose call it is has been decided
                 headers.pop(field, None)
@@ -66,7 +69,22 @@ class Call:
             body=body,
             key_name=None if self.key is None else self.key.name,
             levers=None if self.key is None else self.key.lever_ids,
+            rows=self.rows,
         )
+
+
+def _texts(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Names and values as an exchange reads them: the first of a name counts, or all of a list."""
+    try:
+        texts = {name.decode(): value.decode() for name, value in reversed(headers)}
+    except UnicodeDecodeError:
+        texts = {name.decode("latin-1"): text_of(value) for name, value in reversed(headers)}
+    if len(texts) < len(headers):
+        for name in _LISTS:
+            several = [text_of(value) for field, value in headers if field == name]
+            if several:
+                texts[name.decode()] = ", ".join(several)
+    return texts
 
 
 def call_of(

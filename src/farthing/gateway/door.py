@@ -12,12 +12,12 @@ driver's iterator, and that settles.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
 from farthing.core import exchange_call
 from farthing.core.exchange_effects import ClientHead
+from farthing.driver import AsyncParts
 from farthing.driver.ports import AsyncAnswer, AsyncSender
 from farthing.errors import UpstreamError
 from farthing.gateway.bodies import (
@@ -53,7 +53,7 @@ class Sending(Protocol):
 class Running(Protocol):
     """Runs one exchange; see ``farthing.driver``."""
 
-    def run(self, call: exchange_call.Call, send: AsyncSender) -> AsyncIterator[ClientHead | bytes]:
+    def run(self, call: exchange_call.Call, send: AsyncSender) -> AsyncParts:
         """What goes to the client, part by part; ``UpstreamError`` behind the head: cut it."""
 
 
@@ -88,11 +88,12 @@ class ExchangeDoor:
         """Answer one call."""
         attempt = await self._attempt(call, watch)
         parts = self._driver.run(call.for_exchange(attempt.body), attempt)
-        async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator
-            try:
-                await _deliver(parts, call, watch)
-            except UpstreamError as error:
-                raise Cut from error
+        try:
+            await _deliver(parts, call, watch)
+        except UpstreamError as error:
+            raise Cut from error
+        finally:
+            await parts.aclose()
 
     async def _attempt(self, call: Call, watch: ClientWatch) -> _Attempt:
         limit = call.route.max_body_bytes

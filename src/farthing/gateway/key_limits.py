@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final
 
+from farthing.core.journal_chain import Fact, JournalEvent, journal_event
 from farthing.core.keys import VirtualKey
 from farthing.errors import RequestError
 from farthing.wire.request import Request
 
-__all__ = ["ModelNotAllowed", "check_models", "check_route"]
+__all__ = ["ModelNotAllowed", "check_models", "check_route", "refusal_event"]
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 _SEEN: Final = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
@@ -57,6 +59,12 @@ def check_models(key: VirtualKey, body: bytes) -> None:
             raise ModelNotAllowed(
                 f"the key {key.name!r} may not use {model[:120]!r}; it may use {allowed}"
             )
+
+
+def refusal_event(key: VirtualKey, error: ModelNotAllowed, at: datetime) -> JournalEvent:
+    """For the journal: a key wanted what it may not have."""
+    facts: dict[str, Fact] = {"why": error.code, "key": key.key_id, "said": str(error)}
+    return journal_event("call.refused", at, actor="engine", subject=f"key:{key.name}", facts=facts)
 
 
 def _models(body: bytes) -> Iterator[str]:

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+import msgspec
+
+from farthing.core.breaker import Breakers
+from farthing.gateway.metrics_breaker import breaker_lines
 from farthing.gateway.metrics_savings import SavingMetrics
 from farthing.pricing.money import dump_usd
+from farthing.wire.usage import Usage
 
 __all__ = ["CONTENT_TYPE", "Histogram", "Metrics"]
 
@@ -53,20 +58,36 @@ class Histogram:
         yield f"{name}_count {running}"
 
 
+class _Bill(msgspec.Struct):
+    """What one model was billed for, all calls together."""
+
+    #: None: nothing of it has a price
+    cost_pico: int | None = None
+    uncached: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    cache_read: int = 0
+    output: int = 0
+
+
+_BUCKETS: Final = _Bill.__struct_fields__[1:]
+
+
 class Metrics:
     """All figures of one gateway process."""
 
-    def __init__(self, savings: SavingMetrics | None = None) -> None:
+    def __init__(
+        self, savings: SavingMetrics | None = None, breakers: Breakers | None = None
+    ) -> None:
         #: None: nothing is compared
         self.savings = savings
+        self._breakers = breakers
         self.in_flight = 0
         self._answers = Counter[tuple[str, int]]()
         self._settled = Counter[str]()
         self._notes = Counter[str]()
-        self._cost_pico = Counter[str]()
-        self._tokens = Counter[tuple[str, str]]()
+        self._bills: dict[str, _Bill] = {}
         self._unpriced = 0
-        self._models = set[str]()
         self._overhead = Histogram(_OVERHEAD_BOUNDS)
         self._total = Histogram(_TOTAL_BOUNDS)
 
@@ -84,33 +105,30 @@ class Metrics:
         self._overhead.observe(overhead_us / 1e6)
         self._total.observe(total_us / 1e6)
 
-    def billed(self, model: str | None, cost_pico: int | None, tokens: Mapping[str, int]) -> None:
+    def billed(self, model: str | None, cost_pico: int | None, usage: Usage) -> None:
         """What the provider counted for one exchange, and its price where there is one."""
-        name = self._model(model)
+        bill = self._bills.get(model or "unknown") or self._new_bill(model or "unknown")
         if cost_pico is None:
             self._unpriced += 1
         else:
-            self._cost_pico[name] += cost_pico
-        for bucket, count in tokens.items():
-            self._tokens[name, bucket] += count
+            bill.cost_pico = (bill.cost_pico or 0) + cost_pico
+        bill.uncached += usage.uncached
+        bill.cache_write_5m += usage.cache_write_5m
+        bill.cache_write_1h += usage.cache_write_1h
+        bill.cache_read += usage.cache_read
+        bill.output += usage.output
 
     def noted(self, codes: Iterable[str]) -> None:
-        """Something happened that an operator may want to count."""
+        """Something happened that an operator may want to count; figures behind a colon are not."""
         for code in codes:
-            self._notes[code] += 1
+            self._notes[code.partition(":")[0]] += 1
 
     def render(self) -> bytes:
         """All of it in Prometheus' text format."""
         return ("\n".join(self._lines()) + "\n").encode()
 
-    def _model(self, model: str | None) -> str:
-        name = model or "unknown"
-        if name in self._models:
-            return name
-        if len(self._models) >= _MAX_MODELS:
-            return "other"
-        self._models.add(name)
-        return name
+    def _new_bill(self, model: str) -> _Bill:
+        return self._bills.setdefault(model if len(self._bills) < _MAX_MODELS else "other", _Bill())
 
     def _lines(self) -> Iterator[str]:
         yield from _family("farthing_in_flight", "gauge", "Calls being relayed now")
@@ -129,6 +147,8 @@ class Metrics:
         yield from self._money_lines()
         if self.savings is not None:
             yield from self.savings.lines()
+        if self._breakers is not None:
+            yield from breaker_lines(self._breakers)
         yield from _family("farthing_overhead_seconds", "histogram", "Time farthing itself took")
         yield from self._overhead.lines("farthing_overhead_seconds")
         yield from _family("farthing_exchange_seconds", "histogram", "Time of a whole exchange")
@@ -136,14 +156,18 @@ class Metrics:
 
     def _money_lines(self) -> Iterator[str]:
         yield from _family("farthing_cost_usd_total", "counter", "Cost by model as served")
-        for model, amount in sorted(self._cost_pico.items()):
-            yield _sample("farthing_cost_usd_total", (("model", model),), dump_usd(amount))
+        bills = sorted(self._bills.items())
+        for model, bill in bills:
+            if bill.cost_pico is not None:
+                amount = dump_usd(bill.cost_pico)
+                yield _sample("farthing_cost_usd_total", (("model", model),), amount)
         yield from _family("farthing_unpriced_total", "counter", "Metered, but without a price")
         yield f"farthing_unpriced_total {self._unpriced}"
         yield from _family("farthing_tokens_total", "counter", "Tokens by model and bucket")
-        for (model, bucket), count in sorted(self._tokens.items()):
-            labels = (("model", model), ("bucket", bucket))
-            yield _sample("farthing_tokens_total", labels, count)
+        for model, bill in bills:
+            for bucket in _BUCKETS:
+                labels = (("model", model), ("bucket", bucket))
+                yield _sample("farthing_tokens_total", labels, getattr(bill, bucket))
 
 
 def _family(name: str, kind: str, words: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Trace files of recorded traffic: rotated by size, capped in total, readable by their owner only.
 
 A file is called ``….part`` until it is complete (``farthing.traces.codec``), so a reader of the
-folder never meets half of one. When all files together exceed the cap the oldest go.
+folder never meets half of one. When all files together exceed the cap the oldest go; what a killed
+gateway left incomplete counts among them. One gateway records into a folder at a time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ ROTATE_BYTES: Final = 64 * 1024 * 1024
 
 _NAME: Final = "recorded-{stamp}-{number:04}.jsonl.gz"
 _GLOB: Final = "recorded-*.jsonl.gz"
+_PART: Final = ".part"
 
 
 class RecordFiles:
@@ -43,7 +45,9 @@ class RecordFiles:
         self._open: TraceWriter | None = None
         self._written_bytes = 0
         self._number = 0
-        self._make_folder()
+        #: begun by a gateway that was killed
+        self._left: tuple[Path, ...] = ()
+        self._open_folder()
 
     def write(self, conversation: Conversation, size_bytes: int, now: datetime) -> None:
         """Append one conversation; ``size_bytes``: about how large it is before compression."""
@@ -62,12 +66,14 @@ class RecordFiles:
             self._written_bytes = 0
             self._drop_oldest()
 
-    def _make_folder(self) -> None:
+    def _open_folder(self) -> None:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._left = tuple(self._folder.glob(_GLOB + _PART))
+            self._drop_oldest()
         except OSError as error:
             raise ConfigError(
-                f"cannot make the folder {str(self._folder)!r} for recordings: {error.strerror}"
+                f"cannot record into the folder {str(self._folder)!r}: {error.strerror}"
             ) from error
 
     def _create(self, now: datetime) -> TraceWriter:
@@ -85,8 +91,8 @@ class RecordFiles:
                 return path
 
     def _drop_oldest(self) -> None:
-        # names sort by time
-        files = sorted(self._folder.glob(_GLOB))
+        left = (file for file in self._left if file.exists())
+        files = sorted([*self._folder.glob(_GLOB), *left])  # names sort by time
         total = sum(file.stat().st_size for file in files)
         for file in files[:-1]:
             if total <= self._cap_bytes:
@@ -97,4 +103,4 @@ class RecordFiles:
 
 def _part(path: Path) -> Path:
     """What a file is called until it is complete."""
-    return path.with_name(path.name + ".part")
+    return path.with_name(path.name + _PART)

@@ -14,7 +14,9 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["Kind", "Route", "Routes"]
+from farthing.errors import RequestError
+
+__all__ = ["Kind", "NoPath", "Route", "Routes", "check_path"]
 
 Kind = Literal["messages", "count_tokens", "other"]
 
@@ -32,6 +34,12 @@ _VERSION: Final = re.compile(r"v\d+")
 _MAX_SEGMENTS: Final = 6
 #: of the paths that are not ours to know, this many are remembered
 _PATHS: Final = 1024
+
+
+class NoPath(RequestError):
+    """The request names no path, so there is nothing to ask Claude for."""
+
+    code = "request.no_path"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +83,14 @@ class Routes:
 
     def _limit(self, name: str) -> int:
         return _FILE_BYTES if name.startswith(("/v1/files", "/v1/skills")) else self._batch_bytes
+
+
+def check_path(path: str) -> None:
+    """Refuse what is no path, such as the ``*`` of ``OPTIONS *``: it has no URL upstream."""
+    if not path.startswith("/"):
+        raise NoPath(
+            f"{path[:80]!r} is no path of the Claude API; ask for one, such as '/v1/models'"
+        )
 
 
 def _name(path: str) -> str:

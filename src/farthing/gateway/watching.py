@@ -2,7 +2,8 @@
 
 Theory of operation. ASGI tells of a hang-up only to who waits for it, and a second job per call
 costs a tenth of the call. So the watch begins late: an answer that comes within ``_PATIENCE``
-seconds had nothing worth cancelling.
+seconds had nothing worth cancelling. All calls share one timer, which rings every so often as long
+as there are young calls; whoever hears it for the second time is watched from then on.
 """
 
 from __future__ import annotations
@@ -12,9 +13,35 @@ from typing import Final
 
 from farthing.gateway.asgi import Receive
 
-__all__ = ["ClientWatch"]
+__all__ = ["ClientWatch", "ClientWatches"]
 
 _PATIENCE: Final = 0.05
+
+
+class ClientWatches:
+    """The calls of one event loop that may have to be watched soon."""
+
+    __slots__ = ("_heard_once", "_is_ringing", "_new")
+
+    def __init__(self) -> None:
+        self._new: list[ClientWatch] = []
+        self._heard_once: list[ClientWatch] = []
+        self._is_ringing = False
+
+    def add(self, watch: ClientWatch) -> None:
+        """To be watched if its call lasts."""
+        self._new.append(watch)
+        if not self._is_ringing:
+            self._is_ringing = True
+            asyncio.get_running_loop().call_later(_PATIENCE, self._ring)
+
+    def _ring(self) -> None:
+        for watch in self._heard_once:
+            watch.begin()
+        self._heard_once, self._new = self._new, []
+        self._is_ringing = bool(self._heard_once)
+        if self._is_ringing:
+            asyncio.get_running_loop().call_later(_PATIENCE, self._ring)
 
 
 class ClientWatch:
@@ -23,26 +50,29 @@ class ClientWatch:
     Not earlier: whoever waits for the hang-up takes the pieces of the request, too.
     """
 
-    __slots__ = ("_is_over", "_job", "_receive", "_timer", "_watcher", "is_gone")
+    __slots__ = ("_is_over", "_job", "_receive", "_watcher", "_watches", "is_gone")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, watches: ClientWatches) -> None:
         self.is_gone = False
         self._receive = receive
+        self._watches = watches
         self._job = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._is_over = False
 
     def start(self) -> None:
         """The request is complete: from here on a hang-up is a cancellation."""
-        if self._timer is None and not self._is_over:
-            self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._begin)
+        if not self._is_over:
+            self._watches.add(self)
+
+    def begin(self) -> None:
+        """The call has lasted: look, if it is not over."""
+        if self._watcher is None and not self._is_over:
+            self._watcher = asyncio.get_running_loop().create_task(self._wait())
 
     def stop(self) -> None:
         """Look no longer: from here on a hang-up changes nothing."""
         self._is_over = True
-        if self._timer is not None:
-            self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
 
@@ -51,9 +81,6 @@ class ClientWatch:
         if self.is_gone and self._job is not None:
             self._job.uncancel()
         return self.is_gone
-
-    def _begin(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._wait())
 
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

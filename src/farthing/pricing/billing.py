@@ -18,9 +18,10 @@ Factors stack by multiplication in exact fractions. Cards refuse rates that woul
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from farthing.errors import UnpricedModelError
 from farthing.pricing.cards import ONE, Multiplier, RateCard, Rates
@@ -73,7 +74,7 @@ def price(
         if _is_declined(usage.iterations, index) and not declined_billed:
             continue
         own = _card_of(entry, card, cards)
-        served = usage if own is card or own.fast else replace(usage, speed=None)
+        served = usage if own is card or own.fast else msgspec.structs.replace(usage, speed=None)
         bill += _pass_cost(entry.usage, own, _factor(served, own, batch=served_batch))
     return bill
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date
 from fractions import Fraction
 from itertools import product
@@ -113,8 +113,11 @@ class RateCard:
     #: per search, in 10⁻¹² USD; never scaled by a multiplier
     web_search: int | None = None
     sources: tuple[Source, ...] = ()
+    #: ``model@valid_from``; made once, for it stands beside every price
+    id: RateCardId = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "id", RateCardId(f"{self.model}@{self.valid_from.isoformat()}"))
         ends = [band.up_to for band in self.bands]
         if not ends or ends[-1] is not None or None in ends[:-1]:
             raise ValueError("the last band, and only that one, has no `up_to`")
@@ -126,11 +129,6 @@ class RateCard:
                 raise ValueError(f"a multiplier is never negative: {factor}")
             for band in self.bands:
                 band.rates.scaled(factor)
-
-    @property
-    def id(self) -> RateCardId:
-        """``model@valid_from``."""
-        return RateCardId(f"{self.model}@{self.valid_from.isoformat()}")
 
     @property
     def factors(self) -> frozenset[Multiplier]:

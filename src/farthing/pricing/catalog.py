@@ -13,9 +13,10 @@ never shadows the newer card of a newer farthing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cache
+from typing import Final
 
 from farthing.errors import ConfigError, UnpricedModelError
 from farthing.pricing.cards import RateCard
@@ -40,6 +41,9 @@ __all__ = [
 #: model id → its card on a day already chosen; None: unpriced
 CardLookup = Callable[[str], RateCard | None]
 
+#: names and days that ``Catalog.find`` answers from memory
+_REMEMBERED: Final = 1_024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
@@ -50,6 +54,10 @@ class Catalog:
     names: Mapping[str, str]
     listed: Mapping[str, tuple[RateCard, ...]]
     operated: Mapping[str, tuple[RateCard, ...]]
+    #: cards found before: asked for several times in each call
+    _in_force: dict[tuple[str, date], RateCard] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     @property
     def cards(self) -> tuple[RateCard, ...]:
@@ -63,13 +71,13 @@ class Catalog:
 
     def find(self, model: str, *, on: date) -> RateCard | None:
         """The card in force for this model on this (UTC) day; None: unpriced."""
-        found = self.canonical(model)
-        if found is None:
-            return None
         day = _utc_day(on)
-        return _newest(self.operated.get(found, ()), day) or _newest(
-            self.listed.get(found, ()), day
-        )
+        card = self._in_force.get((model, day))
+        if card is None:
+            card = self._find(model, day)
+            if card is not None and len(self._in_force) < _REMEMBERED:
+                self._in_force[model, day] = card
+        return card
 
     def on(self, day: date) -> CardLookup:
         """``find`` with the day chosen: what ``price`` wants for ``usage.iterations``."""
@@ -118,6 +126,14 @@ class Catalog:
             names=names,
             listed=_merged(self.listed, _canonical(overrides.listed, names)),
             operated=_merged(self.operated, _canonical(overrides.operated, names)),
+        )
+
+    def _find(self, model: str, day: date) -> RateCard | None:
+        found = self.canonical(model)
+        if found is None:
+            return None
+        return _newest(self.operated.get(found, ()), day) or _newest(
+            self.listed.get(found, ()), day
         )
 
     def _model(self, name: str) -> Model | None:

@@ -85,9 +85,9 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     server_tools: int = 0
 
     def __post_init__(self) -> None:
-        for amount in _amounts_of(self):
-            if not isinstance(amount, int) or amount < 0:
-                raise ValueError(f"a cost is a whole number ≥ 0 of 10⁻¹² USD, not {self!r}")
+        amounts = _amounts_of(self)
+        if not _ALL_INTEGERS.issuperset(map(type, amounts)) or min(amounts) < 0:
+            raise ValueError(f"a cost is a whole number ≥ 0 of 10⁻¹² USD, not {self!r}")
 
     @property
     def components(self) -> tuple[tuple[str, int], ...]:
@@ -97,7 +97,9 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def total(self) -> PicoUsd:
         """The sum, in 10⁻¹² USD."""
-        return PicoUsd(sum(_amounts_of(self)))
+        written = self.cache_write_5m + self.cache_write_1h
+        prompt = self.uncached + written + self.cache_read
+        return PicoUsd(prompt + self.output + self.server_tools)
 
     @property
     def usd(self) -> Decimal:
@@ -131,4 +133,5 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 #: the names of the components in the order of a bill, and all their amounts at once: a cost is made
 #: and summed on the way of each call
 _COMPONENTS: Final = Cost.__struct_fields__
+_ALL_INTEGERS: Final = frozenset({int})
 _amounts_of: Final[Callable[[Cost], tuple[int, ...]]] = attrgetter(*_COMPONENTS)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from farthing.reports.audit_words import safe
-from farthing.reports.ledger_words import change_words, counted, measure_words, value_words
+from farthing.reports.ledger_words import (
+    change_words,
+    counted,
+    measure_words,
+    money,
+    value_words,
+)
 
 __all__ = ["comparison_rows", "comparison_summary", "comparison_tail"]
 
@@ -68,6 +75,11 @@ def _tail(document: dict[str, Any]) -> Iterator[str]:
             yield (
                 f"{letter.upper()}: {counted(side['unsettled_calls'], 'unsettled call')} counted by"
                 " what is certain."
+            )
+        if Decimal(side["notional_usd"]):
+            yield (
+                f"{letter.upper()}: {money(side['notional_usd'])} of its cost is notional: list"
+                " prices of calls that a subscription pays for."
             )
         if 0 < side["unjudged"] < side["tasks"]:
             yield f"{letter.upper()}: {counted(side['unjudged'], 'task')} not judged."

@@ -11,6 +11,7 @@ from typing import Any
 from farthing.core.records import ExchangeRow, Opened, Settlement
 from farthing.pricing import Cost, RateCard, dump_usd
 from farthing.reports.explain_words import STATES, note_words, plan_words
+from farthing.reports.loop_words import loop_document
 from farthing.wire.usage import Usage
 
 __all__ = ["explain"]
@@ -87,6 +88,7 @@ def _ending(ending: Settlement, card: RateCard | None) -> dict[str, Any]:
             {"code": code, "is_accepted": code.startswith("+"), "words": plan_words(code)}
             for code in ending.plan
         ],
+        "loop": loop_document(ending.notes),
         "notes": [{"code": code, "words": note_words(code)} for code in ending.notes],
         "latency": {
             "overhead_ms": ending.overhead_us / 1000,

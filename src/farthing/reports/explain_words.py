@@ -13,6 +13,7 @@ from typing import Final
 
 from farthing.core.levers import LEVERS
 from farthing.errors import UpstreamError
+from farthing.reports.loop_words import loop_words
 
 __all__ = ["NOTES", "REASONS", "SOURCES", "STATES", "note_words", "plan_words"]
 
@@ -26,6 +27,9 @@ NOTES: Final[Mapping[str, str]] = {
     "batch.unreadable": "some results of the batch could not be read",
     "batch.url_compressed": "the address of the batch's results could not be changed to this"
     " gateway: the answer was compressed",
+    "breaker.error_storm": "with this call a circuit opened: too many errors in too short a time",
+    "breaker.retry_storm": "with this call a circuit opened: the same call ended badly too often",
+    "breaker.velocity": "with this call a circuit opened: too much was spent in too short a time",
     "budget.clamped": "a budget was nearly spent: max_tokens was lowered until the call fitted",
     "budget.effort": "a budget was nearly spent: the call was sent with a lower effort",
     "budget.ledger_fault": "the budget could not be asked, and budgets fail open: the call went on",
@@ -44,6 +48,8 @@ NOTES: Final[Mapping[str, str]] = {
     "ledger.release_failed": "a hold could not be given back; it ends at the next start",
     "levers.refused": "the provider refused a mark of ours: the request was sent again without any",
     "ledger.settle_failed": "the ledger could not take the end of the exchange at first",
+    "loop.noted": "the task repeats itself: a note behind the last message tells the model",
+    "loop.refused": "the task repeats itself, or grew beyond its limits: the call was not sent",
     "own.ping": "a call of farthing's own, which keeps an entry of the prompt cache alive",
     "pins.unreadable": "what was chosen for this conversation could not be read from the ledger",
     "pins.unwritable": "what was chosen for this conversation could not be written to the ledger",
@@ -61,11 +67,18 @@ _PATTERNS: Final = (
     ),
     (re.compile(r"fail_open\.(.+)"), "our own {0} failed; the client's request went on unchanged"),
     (re.compile(r"fanout\.waited_us\.(\d+)"), "it waited {0} µs for another call's first byte"),
+    (re.compile(r"loop\.found\.(.+)"), "a loop was seen for the first time: {0}"),
+    (
+        re.compile(r"loop\.notes:(\d+)"),
+        "notes about loops that this conversation carries, put back: {0}",
+    ),
     (re.compile(r"levers\.(.+)"), "of the levers that the client named: {0}"),
     (re.compile(r"fallback_credit\.(.+)"), "a fallback credit was {0}: the invoice may say less"),
 )
 _FAILURES: Final[Mapping[str, str]] = {
     "attribution": "attribution",
+    "breaker": "circuit breaker",
+    "loops": "guard against loops",
     "plan": "planning",
     "price": "pricing",
     "worst_case": "bound of the cost",
@@ -126,7 +139,7 @@ def note_words(code: str) -> str:
     for pattern, words in _PATTERNS:
         if found := pattern.fullmatch(code):
             return words.format(_FAILURES.get(found[1], found[1]))
-    return _UPSTREAM.get(code, code)
+    return loop_words(code) or _UPSTREAM.get(code, code)
 
 
 def plan_words(code: str) -> str:

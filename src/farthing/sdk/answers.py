@@ -21,6 +21,7 @@ from typing import Any, Final
 import httpx2
 
 from farthing.core.exchange_effects import ClientHead
+from farthing.driver import AsyncParts
 from farthing.errors import UpstreamError, UpstreamUnreachable
 from farthing.sdk.faults import translation_of
 
@@ -215,7 +216,7 @@ class AsyncMeteredStream(httpx2.AsyncByteStream):
     def __init__(
         self,
         answer: AsyncSourceAnswer,
-        parts: AsyncGenerator[ClientHead | bytes, None] | None,
+        parts: AsyncParts | None,
         *,
         at_close: Callable[[], None],
     ) -> None:

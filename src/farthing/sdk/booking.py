@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
 from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
-    ExchangeRow,
     Held,
     Opened,
     Outcome,
-    RecoveryReport,
     Refused,
-    RowFilter,
     Settlement,
 )
+from farthing.driver.passing import PassingLedger
 from farthing.driver.ports import Ledger
 from farthing.errors import BudgetExceeded, LedgerError
 from farthing.pricing.money import PICO_PER_USD
@@ -25,14 +22,14 @@ from farthing.sdk.task import Task, current_task, known_books
 __all__ = ["TaskLedger"]
 
 
-class TaskLedger:
-    """``driver.ports.Ledger`` that tells the entered task what its calls cost.
+class TaskLedger(PassingLedger):
+    """A ledger in front of another one that tells the entered task what its calls cost.
 
     No lock: each exchange has an entry of its own, and single steps on a dictionary are whole.
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         #: exchange id → the task that it was opened in, until it ends
         self._tasks: dict[str, Task] = {}
         #: exchange id → why its call was refused, until somebody asks
@@ -73,10 +70,6 @@ class TaskLedger:
             self._refusals[reservation.reservation_id.rpartition(".")[0]] = reply
         return reply
 
-    def release(self, reservation_id: str) -> None:
-        """End a hold."""
-        self._ledger.release(reservation_id)
-
     def outcome(self, task_id: str, outcome: Outcome) -> None:
         """Record how a task ended."""
         if self._is_left:
@@ -87,22 +80,6 @@ class TaskLedger:
         """The middleware was closed: outcomes come here no more."""
         self._is_left = True
         known_books.discard(self)
-
-    def row(self, exchange_id: str) -> ExchangeRow | None:
-        """One exchange."""
-        return self._ledger.row(exchange_id)
-
-    def rows(self, where: RowFilter = RowFilter()) -> Iterator[ExchangeRow]:  # noqa: B008 -- frozen
-        """Exchanges in the order they were opened."""
-        return self._ledger.rows(where)
-
-    def recover(self, now: datetime) -> RecoveryReport:
-        """Close what a dead process left open."""
-        return self._ledger.recover(now)
-
-    def close(self) -> None:
-        """Let go of files."""
-        self._ledger.close()
 
     def refusal(self, exchange_id: str, message: str) -> BudgetExceeded:
         """The error for a caller whose call was not sent, with the amounts if they are known."""

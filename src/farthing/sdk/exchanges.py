@@ -3,8 +3,8 @@
 Theory of operation. The SDK runs its middleware once per attempt, inside its retry loop. Each
 attempt is one run of the driver: the exchange decides, sends by ``call_next`` and reads a copy of
 the answer; ``core.joining`` makes one exchange of the attempts of one call. What the exchange would
-deliver to a client of a gateway is dropped here, but for two things: a refusal, which becomes
-``BudgetExceededError`` (the SDK does not try that again), and the chunks of a stream, which the
+deliver to a client of a gateway is dropped here, but for two things: a refusal, which becomes an
+error (``sdk.refusals``; the SDK does not try that again), and the chunks of a stream, which the
 caller draws through the driver.
 
 Rules of this file: whatever the SDK raised is raised as it came; a fault of ours costs the record
@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import ClientHead
 from farthing.driver import AsyncDriver, Driver
 from farthing.driver.ports import Answer, AsyncAnswer, Clock, Ids
-from farthing.errors import BudgetExceeded
 from farthing.sdk.answers import (
     AsyncMeteredStream,
     AsyncSourceAnswer,
@@ -36,15 +34,13 @@ from farthing.sdk.answers import (
 from farthing.sdk.batches_seen import BatchesSeen
 from farthing.sdk.booking import TaskLedger
 from farthing.sdk.faults import translation_of
-from farthing.sdk.requests import call_of, outgoing
-from farthing.wire.envelope import parse_error
+from farthing.sdk.refusals import REFUSALS, refusal_of
+from farthing.sdk.requests import body_of, call_of, outgoing
 
 if TYPE_CHECKING:
     from anthropic import APIRequest, AsyncCallNext, CallNext
 
 __all__ = ["Exchanges"]
-
-_EXCHANGE_ID: Final = b"x-farthing-exchange-id"
 
 _logger = logging.getLogger(__name__)
 
@@ -88,7 +84,7 @@ class Exchanges:
             for _ in parts:  # to its end: what is settled late is settled here
                 pass
             self._look_back(call, attempt, head)
-        except BudgetExceeded:
+        except REFUSALS:
             raise
         except Exception as error:  # protects the caller from our faults, not from the SDK's
             if error is attempt.fault:
@@ -117,7 +113,7 @@ class Exchanges:
             async for _ in parts:  # to its end: what is settled late is settled here
                 pass
             self._look_back(call, attempt, head)
-        except BudgetExceeded:
+        except REFUSALS:
             raise
         except Exception as error:  # protects the caller from our faults, not from the SDK's
             if error is attempt.fault:
@@ -132,7 +128,8 @@ class Exchanges:
         with self._minting:
             exchange_id = self._ids.new_id("ex")
         received = Moment(self._clock.now(), self._clock.monotonic_ns())
-        return call_of(request, exchange_id=exchange_id, received=received)
+        call = call_of(request, exchange_id=exchange_id, received=received)
+        return self._batches.with_rows(call, lambda: body_of(request))
 
     def _look_back(self, call: Call, attempt: _Attempt, head: ClientHead | bytes) -> None:
         """The exchange is over, and the caller has not had its answer yet."""
@@ -140,9 +137,7 @@ class Exchanges:
             if attempt.fault is None and attempt.is_read:
                 self._batches.passed(call, http_response_of(attempt.result))
             return
-        envelope = parse_error(head.body or b"")
-        exchange_id = _header(head.headers, _EXCHANGE_ID)
-        raise self._ledger.refusal(exchange_id, envelope.message if envelope else "")
+        raise refusal_of(head, self._ledger)
 
 
 class _Attempt:
@@ -218,10 +213,6 @@ class _Attempt:
 
 def _is_whole(head: ClientHead | bytes) -> bool:
     return isinstance(head, ClientHead) and head.body is not None
-
-
-def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> str:
-    return next((value.decode() for key, value in headers if key == name), "")
 
 
 def _failed_open(error: Exception) -> None:

@@ -25,7 +25,7 @@ from farthing.sdk.task import current_task
 if TYPE_CHECKING:
     from anthropic import APIRequest
 
-__all__ = ["call_of", "outgoing"]
+__all__ = ["body_of", "call_of", "outgoing"]
 
 _OWN_PREFIX: Final = "x-farthing-"
 _TASK: Final = "x-farthing-task"
@@ -53,7 +53,7 @@ def call_of(request: APIRequest, *, exchange_id: str, received: Moment) -> Call:
         path=path,
         headers=_headers(request),
         received=received,
-        body=_body(request) if is_held else b"",
+        body=body_of(request) if is_held else b"",
     )
 
 
@@ -95,7 +95,8 @@ def _headers(request: APIRequest) -> Mapping[str, str]:
     return said
 
 
-def _body(request: APIRequest) -> bytes:
+def body_of(request: APIRequest) -> bytes:
+    """What the SDK will send."""
     options = request.options
     if isinstance(options.content, bytes):
         return options.content

@@ -156,8 +156,8 @@ class Task:
         self.__exit__(*exc_info)
 
     def _judge(self, outcome: TaskOutcome, score: float | None) -> None:
-        if score is not None and not math.isfinite(score):
-            raise ValueError(f"score={score!r}: give a number, such as a share between 0 and 1")
+        if score is not None and not _is_finite(score):
+            raise ValueError(f"score={score!r:.40}: give a number, such as a share between 0 and 1")
         self._outcome = outcome
         said = Outcome(
             outcome=outcome, score=score, task_type=self._type, parent_task_id=self.parent_id
@@ -205,6 +205,13 @@ def fitting_name(text: str) -> str:
     plain = text.encode("ascii", "replace").decode()
     kept = "".join(letter for letter in plain if letter.isprintable())
     return kept.strip()[:_LONGEST_NAME].strip() or "unnamed"
+
+
+def _is_finite(score: float) -> bool:
+    try:
+        return math.isfinite(score)
+    except (TypeError, OverflowError):  # no number at all, or an integer that no float holds
+        return False
 
 
 def _checked(name: str, argument: str) -> str:

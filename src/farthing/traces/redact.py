@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import msgspec
@@ -50,7 +50,7 @@ _FILLER: Final = "x"
 class Redactor:
     """Replaces text under one key."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     mode: Mode = "filler"
 
     def redact(self, conversation: Conversation) -> Conversation:

@@ -6,15 +6,13 @@ What matters to money is *whether the request can have left*: what failed before
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import aiohttp
 
 from farthing.errors import UpstreamCut, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 
-__all__ = ["RULES", "translated", "translation_of"]
+__all__ = ["FOREIGN", "RULES", "translation_of"]
 
 #: Tried in order: foreign type → our leaf and its message. No message carries the foreign text: it
 #: may hold a proxy's password or a header's value.
@@ -75,13 +73,8 @@ RULES: Final[tuple[tuple[type[BaseException], type[UpstreamError], str], ...]] =
 )
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise our leaf for whatever the way upstream failed with."""
-    try:
-        yield
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise translation_of(error) from error
+#: what ``translation_of`` has a rule for
+FOREIGN: Final = (aiohttp.ClientError, OSError, ValueError)
 
 
 def translation_of(error: BaseException) -> UpstreamError:

@@ -25,7 +25,7 @@ from yarl import URL
 from farthing.errors import ConfigError
 from farthing.transport.headers import response_headers
 from farthing.transport.proxies import ca_files, proxy_for
-from farthing.transport.translation import translated
+from farthing.transport.translation import FOREIGN, translation_of
 
 __all__ = ["Upstream", "UpstreamAnswer", "UpstreamSettings", "check_upstream"]
 
@@ -71,12 +71,21 @@ class UpstreamAnswer:
         #: what may go to the client: lower-case names, hop-by-hop fields left out
         self.headers = response_headers(response.raw_headers)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives, in pieces cut anywhere, still compressed if it is."""
-        content = self._response.content
-        with translated():
-            while chunk := await content.readany():
-                yield chunk
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._response.content.readany()
+        except FOREIGN as error:
+            raise translation_of(error) from error
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else cut it."""
@@ -124,7 +133,7 @@ class Upstream:
             headers: what ``request_headers`` left, or the same plus a length for a streamed body.
             body: bytes, or pieces of a body that is not held in memory.
         """
-        with translated():
+        try:
             response = await self._session.request(
                 method,
                 self._url(target),
@@ -133,6 +142,8 @@ class Upstream:
                 allow_redirects=False,
                 proxy=self._proxy,
             )
+        except FOREIGN as error:
+            raise translation_of(error) from error
         return UpstreamAnswer(response)
 
     async def close(self) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "Slice",
     "array_values",
     "decode_string",
+    "element_count",
     "elements",
     "encode",
     "is_valid",
@@ -85,6 +86,11 @@ def placed(raw: bytes, values: Mapping[str, Slice]) -> list[Member]:
 def array_values(raw: bytes) -> list[bytes]:
     """The slice of each element of the array ``raw``, where its place does not matter."""
     return [bytes(value) for value in _raw_elements(raw)]
+
+
+def element_count(raw: bytes) -> int:
+    """How many elements the array ``raw`` has."""
+    return len(_raw_elements(raw))
 
 
 def elements(raw: bytes) -> list[tuple[int, int]]:

@@ -156,6 +156,14 @@ class Request:
         return self._spans
 
     @property
+    def message_count(self) -> int:
+        """How many messages there are; cheaper than to ask where they lie."""
+        if self._spans is not None:
+            return len(self._spans)
+        raw = self.field("messages")
+        return 0 if raw is None else json.element_count(raw)
+
+    @property
     def messages(self) -> Sequence[Message]:
         """The messages in order."""
         if self._messages is None:

@@ -20,7 +20,6 @@ streaming and compaction as of 2026-11):
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
@@ -34,8 +33,7 @@ __all__ = ["Iteration", "ReportedUsage", "Usage", "parse_reported_usage", "parse
 _CONVERSATION = frozenset({"message", "fallback_message"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Disjoint token counts of one answer, and what else its price depends on."""
 
     uncached: int = 0
@@ -54,7 +52,7 @@ class Usage:
     inference_geo: str | None = None
     #: "redeemed": the provider bills this answer as if an earlier one had been on this model
     fallback_credit: str | None = None
-    iterations: tuple[Iteration, ...] = field(default=())
+    iterations: tuple[Iteration, ...] = ()
 
     @property
     def prompt(self) -> int:
@@ -70,8 +68,7 @@ class Usage:
         return self.prompt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Iteration:
+class Iteration(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of ``usage.iterations``: a sampling pass that is billed at its own model."""
 
     type: str

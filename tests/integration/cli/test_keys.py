@@ -14,6 +14,7 @@ from farthing.cli.main import main
 from farthing.core.access import KeyRing
 from farthing.core.keys import VirtualKey
 from farthing.ledger.audit_log import read_events
+from farthing.ledger.budgets_file import BudgetFile, budgets_path
 from farthing.ledger.keys import SqliteKeys
 
 Say = Callable[..., tuple[int, str, str]]
@@ -142,3 +143,45 @@ def test_an_end_that_is_none_is_refused(say: Say, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit):
         say("create", "ci", "--expires", "soon")
     assert "write a day as" in capsys.readouterr().err
+
+
+# -- what a key may spend -------------------------------------------------------------------------
+
+
+def test_a_key_is_made_with_its_budgets_and_the_list_shows_them(say: Say, ledger: Path) -> None:
+    code, out, _ = say("create", "ci", "--budget", "5/day", "--budget", "$50.50/month")
+
+    assert code == 0
+    assert key_of(ledger, out.strip()).name == "ci"
+    budgets = {each.name: each for each in BudgetFile(budgets_path(ledger)).read()}
+    assert {name: each.limit_pico for name, each in budgets.items()} == {
+        "key-ci-day": 5 * 10**12,
+        "key-ci-month": 505 * 10**11,
+    }
+    assert {(each.scope, each.selector) for each in budgets.values()} == {("key", "ci")}
+    assert "$5.00/day, $50.50/month" in say("list")[1]
+    [listed] = json.loads(say("list", "--json")[1])["keys"]
+    assert [each["window"] for each in listed["budgets"]] == ["day", "month"]
+    assert [(each.kind, each.subject) for each in read_events(ledger)] == [
+        ("budget.changed", "budget key-ci-day"),
+        ("budget.changed", "budget key-ci-month"),
+        ("key.created", "ci"),
+    ]
+
+
+@pytest.mark.parametrize("said", ["much/day", "5/fortnight", "5/call", "-1/day", "/day"])
+def test_a_budget_that_cannot_be_read_makes_no_key(say: Say, ledger: Path, said: str) -> None:
+    code, _, err = say("create", "ci", f"--budget={said}")
+
+    assert (code, "such as 5/day" in err) == (2, True)
+    assert say("list")[1].startswith("There are no virtual keys")
+    assert not budgets_path(ledger).exists()
+
+
+def test_a_key_that_cannot_be_made_leaves_no_budget(say: Say, ledger: Path) -> None:
+    say("create", "ci", "--budget", "5")
+    for words in (("ci", "--budget", "9"), ("other", "--budget", "9", "--model", "?!")):
+        assert say("create", *words)[0] != 0
+
+    [budget] = BudgetFile(budgets_path(ledger)).read()
+    assert (budget.name, budget.limit_pico, budget.window) == ("key-ci-total", 5 * 10**12, "total")

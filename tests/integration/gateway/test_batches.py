@@ -114,7 +114,7 @@ def test_the_results_that_the_sdk_reads_are_booked_once_at_half_the_price(
 def test_creating_a_batch_is_a_row_of_its_task_that_costs_nothing(
     emu: RunningEmulator, tmp_path: Path
 ) -> None:
-    with gateway(emu, tmp_path, task_usd=10**12) as running, sdk(running) as claude:
+    with gateway(emu, tmp_path) as running, sdk(running) as claude:
         claude.messages.batches.create(requests=REQUESTS, extra_headers=TASK)
         running.ledger.flush()
         [row] = running.ledger.rows()

@@ -10,6 +10,7 @@ import brotli  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import zstandard
 
+from farthing.compose import RunningGateway
 from tests.integration.gateway.raw_http import (
     RawClient,
     RawUpstream,
@@ -260,6 +261,21 @@ def test_a_compressed_answer_stays_compressed(
     assert answer.body == body
     assert answer.values(b"content-encoding") == [coding.encode()]
     assert answer.values(b"x-farthing-cost-usd") == [b"0.000135"]
+
+
+def test_an_answer_that_unfolds_to_too_much_is_passed_on_unread(
+    gateway: RunningGateway, client: RawClient, upstream: RawUpstream
+) -> None:
+    body = brotli.compress(b" " * (100 << 20) + MESSAGE, quality=2)
+    upstream.reply(http_answer(body, headers=[*JSON, (b"content-encoding", b"br")]))
+    client.send(http_request("POST", "/v1/messages", BODIES["plain"], JSON))
+
+    answer = client.answer()
+    row = gateway.ledger.row(answer.values(b"x-farthing-exchange-id")[0].decode())
+
+    assert (answer.status, answer.body) == (200, body)
+    assert row is not None
+    assert (row.state, answer.values(b"x-farthing-cost-usd")) == ("unsettled", [])
 
 
 def test_an_answer_that_ends_with_its_connection_is_relayed(

@@ -330,6 +330,8 @@ def test_a_body_beyond_the_limit_is_a_413_in_the_providers_envelope(
         assert answer.status == status
         if status == 413:
             assert error_of(answer)["type"] == "request_too_large"
+            [exchange_id] = answer.values(b"x-farthing-exchange-id")
+            assert json.loads(answer.body)["request_id"] == exchange_id.decode()
         client.send(http_request("GET", "/v1/models"))
         assert client.answer().status == 200
 
@@ -339,6 +341,19 @@ def test_a_client_that_is_still_sending_reads_its_413(narrow: RunningGateway) ->
         client.send(http_request("POST", "/v1/messages", b"x" * 20_000_000))
 
         assert client.answer().status == 413
+
+
+def test_a_request_without_a_path_is_refused_in_words(
+    client: RawClient, upstream: RawUpstream
+) -> None:
+    client.send(b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n")
+    refused = client.answer()
+    client.send(http_request("OPTIONS", "/v1/messages"))
+
+    assert refused.status == 400
+    assert "'*' is no path of the Claude API" in error_of(refused)["message"]
+    assert client.answer().status == 200
+    assert [received.line for received in upstream.received] == [b"OPTIONS /v1/messages HTTP/1.1"]
 
 
 # -- connections ----------------------------------------------------------------------------------

@@ -7,12 +7,15 @@ import io
 import json
 import random
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from farthing.cli.main import main
 from farthing.core.records import Outcome
+from farthing.core.subscription import SUBSCRIPTION_NOTE
 from farthing.ledger import SqliteLedger
+from tests.contract.exchanges import NOON, attribution, opened, settled
 from tests.integration.reports.scenario import HAIKU, OPUS, SONNET, START, Team
 
 WEEKS = ("2026-11-01..2026-11-07", "2026-11-08..2026-11-14")
@@ -103,6 +106,35 @@ def test_keys_and_models_select_tasks(capsys, fortnight):
 
     assert (keys["a"]["tasks"], keys["b"]["tasks"]) == (114, 112)
     assert (models["a"]["tasks"], models["b"]["tasks"]) == (112, 56)
+
+
+def test_dollars_of_a_subscription_are_called_notional(capsys, team):
+    """Of a task's own calls and of those below it, on the side where they are."""
+    tasks = [
+        ("top", None, 0),
+        ("below", "top", 0),
+        ("paid", None, 0),
+        ("b1", None, 1),
+        ("b2", None, 1),
+    ]
+    for task, parent, days in tasks:
+        who = attribution(task_id=task, parent_task_id=parent, root_task_id=parent or task)
+        notes = (SUBSCRIPTION_NOTE,) if task in {"top", "below"} else ()
+        team.ledger.open(opened(task, attribution=who, minutes=24 * 60 * days))
+        team.ledger.settle(settled(task, notes=notes))
+    team.ledger.flush()
+    sides = [f"{NOON.date()}", f"{NOON.date() + timedelta(days=1)}"]
+
+    _, document = compare(capsys, team.ledger.path, *sides)
+    main(["compare", *sides, "--ledger", str(team.ledger.path)])
+    printed = capsys.readouterr().out
+
+    assert [document[side]["tasks"] for side in "ab"] == [2, 2]
+    assert Decimal(document["a"]["notional_usd"]) == Decimal("0.000000000042")
+    assert Decimal(document["b"]["notional_usd"]) == 0
+    assert "of its cost is notional" in printed
+    assert "\nA: " in printed
+    assert "\nB: " not in printed
 
 
 def test_two_ledgers_are_compared(capsys, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from decimal import Decimal
 
 import anthropic
@@ -13,6 +14,7 @@ from farthing.compose import running_gateway
 from farthing.config import Settings
 from farthing.core.records import Outcome
 from farthing.lab.emulator import emulator
+from farthing.ledger import SqliteLedger
 from farthing.wire.usage import Usage
 from tests.contract.exchanges import (
     NOON,
@@ -212,3 +214,11 @@ def test_what_cannot_be_found_is_said_with_what_is_near(capsys, ids, asked, mess
 
 def test_the_instant_is_the_one_on_record(capsys, ids):
     assert document(capsys, ids, "0199")["opened_at"] == NOON.isoformat()
+
+
+def test_an_exchange_of_another_process_is_found_in_its_ledger(capsys, team):
+    with closing(SqliteLedger(team.ledger.path.with_stem(f"{team.ledger.path.stem}.2"))) as other:
+        other.open(opened("elsewhere"))
+        other.settle(settled("elsewhere"))
+
+    assert document(capsys, team.ledger.path, "elsew")["exchange_id"] == "elsewhere"

@@ -15,6 +15,7 @@ import pytest
 from farthing.cli.main import main
 from farthing.core.records import Outcome
 from farthing.core.subscription import SUBSCRIPTION_NOTE
+from farthing.ledger import SqliteLedger
 from farthing.ledger.place import default_ledger
 from tests.contract.exchanges import attribution, failed, opened, settled
 from tests.integration.reports.scenario import HAIKU, START, lose
@@ -401,3 +402,18 @@ def test_without_a_ledger_it_says_how_to_get_one(capsys, tmp_path, monkeypatch):
     assert main(["report"]) == 1
     told = capsys.readouterr().err
     assert f"there is no ledger at {str(default_ledger())!r}" in told
+
+
+def test_a_ledger_of_another_process_is_named_and_not_summed(capsys, team):
+    path = team.ledger.path.with_stem(f"{team.ledger.path.stem}.2")
+    with closing(SqliteLedger(path)) as other:
+        for ledger, name in ((team.ledger, "here"), (other, "elsewhere")):
+            ledger.open(opened(name))
+            ledger.settle(settled(name))
+            ledger.flush()
+
+    assert main(["report", "--ledger", str(team.ledger.path), "--json"]) == 0
+    printed = capsys.readouterr()
+
+    assert json.loads(printed.out)["totals"]["calls"] == 1
+    assert f"not in it: {path}" in printed.err

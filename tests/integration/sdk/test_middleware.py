@@ -15,6 +15,7 @@ import pytest
 import farthing
 from farthing.core.budgets import Budget
 from farthing.core.records import ExchangeRow, Settlement
+from farthing.errors import ConfigError
 from farthing.lab.emulator import RunningEmulator
 from farthing.ledger import MemoryLedger, SqliteLedger
 from farthing.ledger.budgets_file import BudgetFile, budgets_path
@@ -311,6 +312,49 @@ def test_a_budget_over_a_window_says_scope_limit_spent_held_and_reset(made, tmp_
     assert (str(said.limit), said.spent, said.held) == ("0.0001", 0, 0)
     assert said.resets_at is not None
     assert (said.estimated or 0) > 0.0001
+
+
+def test_budget_usd_is_what_a_task_may_spend(made, ledger, emu):
+    with farthing.Farthing(ledger=ledger, budget_usd=0.0001) as middleware:
+        with farthing.task("dear") as dear, pytest.raises(farthing.BudgetExceededError) as raised:
+            made(middleware).messages.create(**ASKED)
+        assert raised.value.scope == f"task:{dear.id}"
+
+    with pytest.raises(ConfigError, match="give one of them"):
+        farthing.Farthing(ledger=ledger, budget_usd=1, task_usd=1)
+
+
+def test_the_rows_of_a_batch_are_held_until_they_are_booked(made, tmp_path, emu):
+    place = tmp_path / "ledger.db"
+    budget = Budget(name="all", scope="everything", limit_pico=10**12, mode="strict")
+    BudgetFile(budgets_path(place)).change(lambda _: (budget,))
+    rows: Any = [{"custom_id": f"r{n}", "params": ASKED} for n in range(3)]
+    key = "everything@total"
+    with farthing.Farthing(ledger=place) as middleware:
+        client = made(middleware)
+        batch = client.messages.batches.create(requests=rows)
+        spent, held = middleware.ledger.spent_and_held(key)
+        assert (spent, held > 0) == (0, True)
+        gone = client.messages.batches.create(requests=rows)
+        client.messages.batches.cancel(gone.id)
+        emu.advance(7_200)
+        assert client.messages.batches.retrieve(gone.id).request_counts.succeeded == 0
+        assert middleware.ledger.spent_and_held(key) == (0, held)
+        list(client.messages.batches.results(batch.id))
+        spent, held = middleware.ledger.spent_and_held(key)
+        assert (spent > 0, held) == (True, 0)
+
+
+def test_a_batch_that_a_budget_does_not_hold_is_never_sent(made, ledger, emu):
+    rows: Any = [{"custom_id": "a", "params": ASKED}]
+    with farthing.Farthing(ledger=ledger, budget_usd="0.00001") as middleware:
+        client = made(middleware, max_retries=5)
+        with pytest.raises(farthing.BudgetExceededError, match="rows of this batch") as raised:
+            client.messages.batches.create(requests=rows)
+
+    assert emu.requests == []
+    assert (raised.value.estimated or 0) > (raised.value.limit or 0)
+    assert end(ledger).notes == ("budget.refused",)
 
 
 def test_a_budget_may_be_said_for_one_call(made, middleware, emu):

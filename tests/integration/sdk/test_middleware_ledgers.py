@@ -13,9 +13,9 @@ import anthropic
 import pytest
 
 import farthing
-from farthing.compose.shared_ledgers import ledger_files
 from farthing.errors import ConfigError, LedgerError
 from farthing.ledger import SqliteLedger
+from farthing.ledger.place import ledger_files
 
 ASKED: dict[str, Any] = {
     "model": "claude-haiku-5-5",

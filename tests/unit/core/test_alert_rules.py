@@ -121,6 +121,29 @@ def test_a_budget_without_an_end_is_forecast_too_and_a_spent_one_no_more():
     assert said(over) == [("budget", "firing"), ("budget_forecast", "resolved")]
 
 
+def test_a_budget_may_have_thresholds_of_its_own():
+    machine = rules()
+    steps = [machine.budget(budget(spent, percents=(7, 90))) for spent in (6, 7, 8, 50, 91)]
+    assert [[alert.facts["percent"] for alert in found] for found in steps] == [
+        [],
+        [7],
+        [],
+        [50],
+        [90],
+    ]
+
+
+def test_a_budget_that_refuses_is_said_once_and_ends_when_it_begins_anew():
+    machine = rules()
+    (first,) = machine.budget(budget(30, is_refused=True))
+    assert (first.severity, "(0 %), and refuses calls" in first.summary) == ("error", True)
+    assert machine.budget(budget(31)) == []
+    assert machine.budget(budget(32, is_refused=True)) == []
+    assert [alert.facts["percent"] for alert in machine.budget(budget(50))] == [50]
+    assert len(machine.budget(budget(50, is_refused=True))) == 1
+    assert said(machine.budget(budget(0))) == [("budget", "resolved")]
+
+
 # -- what happens and does not end
 
 
@@ -139,6 +162,15 @@ def test_a_loop_is_said_once_an_hour_and_again_when_it_is_stopped():
     assert stopped.severity == "error"
     assert len(loop(1)) == 1
     assert machine.firing == []
+
+
+def test_circuits_of_a_process_that_is_gone_are_over():
+    key = BreakerKey("key", "k1")
+    change = Change(key=key, state="open", why="velocity", at=NOON, until=NOON)
+    (firing,) = AlertRules(since=NOON).breaker(change)
+    again = AlertRules(since=NOON, firing=[firing])
+    assert said(again.restarted(NOON)) == [("breaker", "resolved")]
+    assert again.restarted(NOON) == []
 
 
 def test_a_breaker_is_said_when_it_opens_and_when_it_closes_not_when_it_reopens():

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farthing.core.budgets import Budget, BudgetRaise, forecast, key_of, key_pieces, root_first
-from farthing.core.budgets_account import Standing
-from farthing.core.budgets_board import BudgetBoard, ThresholdPassed
+from farthing.core.budgets_account import Claim, Denied, Standing
+from farthing.core.budgets_board import BudgetBoard, BudgetNews
 from farthing.core.budgets_windows import WindowKind, window_at
 from farthing.core.records import Attribution
 from farthing.errors import ConfigError
@@ -213,14 +213,13 @@ def standing(spent: int, *, key: str = "everything@day:2026-11-21T00:00Z") -> St
 
 
 def test_a_threshold_is_told_once_and_the_highest_one():
-    told = list[ThresholdPassed]()
-    board = BudgetBoard(listener=told.append)
+    board = BudgetBoard()
     each = budget(window="day", thresholds=(50, 80))
 
     found = [board.passed(each, standing(spent), NOW) for spent in (49, 50, 60, 99, 99)]
 
     assert [event and event.percent for event in found] == [None, 50, None, 80, None]
-    assert [event.percent for event in told] == [50, 80]
+    told = [event for event in found if event is not None]
     # half of it in twelve and a half hours: at this rate it is spent in as many again, tomorrow
     assert told[0].spent_at is None
     assert told[1].spent_at is not None
@@ -232,6 +231,47 @@ def test_a_budget_without_an_end_has_thresholds_and_no_forecast():
 
     assert event is not None
     assert (event.resets_at, event.spent_at) == (None, None)
+
+
+def claim(name: str = "b", key: str = "k") -> Claim:
+    return Claim(key=key, limit_pico=100, worst_pico=1, likely_pico=1, budget=name)
+
+
+def test_a_listener_hears_what_has_changed_and_what_is_said_again_after_a_minute():
+    heard = list[BudgetNews]()
+    board = BudgetBoard(budgets=(budget(window="day"),), listener=heard.append)
+    minute = timedelta(minutes=1)
+    for spent, now in ((1, NOW), (1, NOW), (2, NOW), (2, NOW + minute / 2), (2, NOW + minute)):
+        standing_ = Standing(key="k", limit_pico=100, spent_pico=spent, held_pico=0)
+        board.told([claim(), claim("the task's own")], [standing_, standing_], now)
+
+    assert [(news.standing.spent_pico, news.at - NOW) for news in heard] == [
+        (1, timedelta(0)),
+        (2, timedelta(0)),
+        (2, minute),
+    ]
+    assert heard[0].resets_at == datetime(2026, 11, 22, tzinfo=UTC)
+    assert (heard[0].spent_at, heard[0].is_refused) == (None, False)
+
+
+def test_a_listener_hears_every_refusal():
+    heard = list[BudgetNews]()
+    board = BudgetBoard(budgets=(budget(),), listener=heard.append)
+    for name in ("b", "b", "the task's own"):
+        board.refused(Denied(claim=claim(name), standing=standing(99)), NOW)
+
+    assert [(news.is_refused, news.resets_at) for news in heard] == [(True, None)] * 2
+    BudgetBoard(budgets=(budget(),)).refused(Denied(claim=claim(), standing=standing(1)), NOW)
+
+
+def test_what_was_heard_is_forgotten_when_there_is_too_much_of_it(monkeypatch):
+    monkeypatch.setattr("farthing.core.budgets_board._KEYS", 1)
+    heard = list[BudgetNews]()
+    board = BudgetBoard(budgets=(budget(),), listener=heard.append)
+    for key in ("a", "b", "a"):
+        board.told([claim(key=key)], [standing(5, key=key)], NOW)
+
+    assert [news.standing.key for news in heard] == ["a", "b", "a"]
 
 
 def test_without_thresholds_or_a_limit_nothing_is_told():

@@ -128,3 +128,19 @@ class Calls(RuleBasedStateMachine):
 
 
 TestCalls = Calls.TestCase
+
+
+def test_a_hold_can_be_lowered_and_never_raised():
+    account = Account()
+    account.hold("a", 30, 50)
+    account.hold("b", 20, 20)
+
+    account.lower("a", 50)
+    assert account.held_for("a") == 30
+    account.lower("a", 40)
+    assert account.held_for("a") == 30
+    account.lower("a", 10)
+    account.lower("nobody", 0)
+    assert (account.held_for("a"), account.held_pico) == (10, 30)
+    account.lower("b", 0)
+    assert (account.held_for("b"), account.held_pico) == (None, 10)

@@ -13,7 +13,10 @@ from farthing.core.budgets_bound import NOTE_TOKENS, CallBound, clamped, rewritt
 from farthing.core.budgets_lineages import KnownPrompts, LikelyCosts
 from farthing.core.estimate import BlockMemo
 from farthing.core.hold import worst_case
+from farthing.core.loop_ladder import note_edits
+from farthing.core.loop_values import LoopNote
 from farthing.pricing import catalog
+from farthing.wire.apply import apply
 from farthing.wire.request import Request
 from farthing.wire.validity import check
 
@@ -275,3 +278,26 @@ def test_a_prompt_as_long_as_the_context_stays_that_long():
     long = {"role": "user", "content": "x" * 1_100_000}
 
     assert bound(request(long)).prompt_tokens == 1_000_000
+
+
+def test_a_note_to_a_looping_model_keeps_its_place_and_its_bytes_in_front_of_the_budgets():
+    """A loop's note is put back on every later request; a budget's stands on one alone."""
+    marked = {"role": "user", "content": [{"type": "text", "text": "Go.", "cache_control": MARK}]}
+    note = LoopNote(message=0, blocks=1, text="<farthing-note>You repeat.</farthing-note>")
+    first, later = request(marked), request(marked, ANSWER, MORE)
+
+    looped = apply(first, note_edits([note]))
+    both = rewritten(Request.parse(looped), 300, with_note=True)
+    again = rewritten(Request.parse(apply(first, note_edits([note]))), 300, with_note=True)
+    next_turn = apply(later, note_edits([note]))
+
+    assert both is not None
+    assert both == again
+    assert not check(Request.parse(both), TRAITS)
+    texts = [block.text for block in Request.parse(both).messages[0].blocks]
+    assert texts[:2] == ["Go.", note.text]
+    assert "budget" in (texts[2] or "")
+    # What the next turn sends begins as this one did, up to the budget's note.
+    shared = both[both.index(b'"messages"') : both.index(b"You repeat.")]
+    assert shared in next_turn
+    assert shared in looped

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
+import msgspec
 import pytest
 
 from farthing.core.calibration import DRIFT, LEAST_CALLS, Calibration, InputError, input_error
@@ -14,7 +14,7 @@ BILLED = Usage(uncached=100, cache_write_5m=1_000, cache_read=9_000, output=500)
 
 
 def test_a_forecast_that_came_true_has_no_error_whatever_was_answered():
-    error = input_error(replace(BILLED, output=0), BILLED, CARD)
+    error = input_error(msgspec.structs.replace(BILLED, output=0), BILLED, CARD)
 
     assert error is not None
     assert error.foreseen_pico == error.actual_pico > 0
@@ -23,7 +23,7 @@ def test_a_forecast_that_came_true_has_no_error_whatever_was_answered():
 def test_an_error_is_in_dollars_of_input_as_the_answer_was_served():
     foreseen = Usage(uncached=100, cache_write_5m=10_000)
     error = input_error(foreseen, BILLED, CARD)
-    batch = input_error(foreseen, replace(BILLED, service_tier="batch"), CARD)
+    batch = input_error(foreseen, msgspec.structs.replace(BILLED, service_tier="batch"), CARD)
 
     rates = CARD.rates_for(10_100)
     assert error is not None
@@ -36,8 +36,8 @@ def test_an_error_is_in_dollars_of_input_as_the_answer_was_served():
 def test_what_has_no_price_or_several_prompts_has_no_error():
     entry = Iteration(type="message", model=None, usage=BILLED)
 
-    assert input_error(BILLED, replace(BILLED, speed="warp"), CARD) is None
-    assert input_error(BILLED, replace(BILLED, iterations=(entry,)), CARD) is None
+    assert input_error(BILLED, msgspec.structs.replace(BILLED, speed="warp"), CARD) is None
+    assert input_error(BILLED, msgspec.structs.replace(BILLED, iterations=(entry,)), CARD) is None
 
 
 def test_signed_errors_cancel_and_absolute_ones_do_not():

@@ -53,6 +53,15 @@ def test_a_harmless_lever_is_wrongly_switched_off_at_most_as_often_as_promised()
     assert wrong <= ALPHA * 200 + 2 * math.sqrt(200 * ALPHA * (1 - ALPHA))
 
 
+def test_a_verdict_that_changes_is_told_once():
+    governor = fed(lambda rng: -500)
+    (switch,) = governor.take_switches()
+    assert (switch.before, switch.after) == ("undecided", "off")
+    assert (switch.lever, switch.workload) == (LEVER, WORK)
+    assert switch.saved_pico == -500 * switch.exchanges
+    assert governor.take_switches() == []
+
+
 def test_levers_and_workloads_are_judged_apart():
     governor = fed(lambda rng: -500)
     assert governor.verdict("cache.marks", WORK).verdict == "undecided"

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from farthing.core.estimate import BlockMemo
@@ -140,7 +140,7 @@ def test_usage_seen_early_narrows_the_bound_to_the_output_still_possible():
     worst = bound(request())
     seen = Usage(uncached=5, output=1)
 
-    said = worst.high_given(replace(seen, inference_geo="global"))
+    said = worst.high_given(msgspec.structs.replace(seen, inference_geo="global"))
     unsaid = worst.high_given(seen)
 
     assert said == price(Usage(uncached=5, output=10), worst.card).total
@@ -152,7 +152,9 @@ def test_fast_mode_that_was_asked_for_counts_until_the_answer_says_otherwise():
     worst = bound(request(speed="fast"))
     seen = Usage(uncached=5, output=1, inference_geo="global")
 
-    assert worst.high_given(seen) == 2 * worst.high_given(replace(seen, speed="standard"))
+    assert worst.high_given(seen) == 2 * worst.high_given(
+        msgspec.structs.replace(seen, speed="standard")
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,12 +49,12 @@ class Provider:
         self.cache.observe(
             view, forecast, began_at=shown[-1].began_at, first_byte_at=at(seconds + 1)
         )
-        usage = replace(forecast.usage, output=100, **changes)
+        usage = msgspec.structs.replace(forecast.usage, output=100, **changes)
         return self.shadows.settle(begun, answered(usage, seconds))
 
 
 def input_cost(usage: Usage) -> int:
-    return price(replace(usage, output=0), CARD).total
+    return price(msgspec.structs.replace(usage, output=0), CARD).total
 
 
 def test_where_no_lever_acts_the_baseline_is_the_cost_to_the_last_unit():

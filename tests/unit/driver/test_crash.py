@@ -102,7 +102,8 @@ class Run:
             case Read(tap, _):
                 for chunk in self.chunks:
                     tap.feed(chunk)
-                return Body(b"".join(self.chunks), is_whole=True)
+                at = Moment(self.clock.now(), self.clock.monotonic_ns())
+                return Body(b"".join(self.chunks), is_whole=True, at=at)
             case Relay(tap):
                 for chunk in self.chunks[:chunks]:
                     tap.feed(chunk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from farthing.gateway.metrics import Histogram, Metrics
+from farthing.wire.usage import Usage
 
 
 def lines(metrics: Metrics) -> list[str]:
@@ -23,7 +24,7 @@ def test_answers_are_counted_by_route_and_status():
 def test_cost_is_an_exact_decimal():
     metrics = Metrics()
 
-    metrics.billed("claude-opus-5-5", 5_500, {"cache_read": 3})
+    metrics.billed("claude-opus-5-5", 5_500, Usage(cache_read=3))
 
     assert 'farthing_cost_usd_total{model="claude-opus-5-5"} 0.0000000055' in lines(metrics)
     assert 'farthing_tokens_total{model="claude-opus-5-5",bucket="cache_read"} 3' in lines(metrics)
@@ -32,7 +33,7 @@ def test_cost_is_an_exact_decimal():
 def test_what_has_no_price_is_counted_and_not_free():
     metrics = Metrics()
 
-    metrics.billed("new-model", None, {})
+    metrics.billed("new-model", None, Usage())
 
     assert "farthing_unpriced_total 1" in lines(metrics)
     assert not any("farthing_cost_usd_total{" in line for line in lines(metrics))
@@ -42,7 +43,7 @@ def test_models_beyond_the_limit_share_one_name():
     metrics = Metrics()
 
     for number in range(300):
-        metrics.billed(f"m{number}", 1, {})
+        metrics.billed(f"m{number}", 1, Usage())
 
     shown = [line for line in lines(metrics) if line.startswith("farthing_cost_usd_total{")]
     assert len(shown) == 201
@@ -61,7 +62,7 @@ def test_paths_that_somebody_invents_do_not_grow_it_for_ever():
 def test_a_label_cannot_break_out():
     metrics = Metrics()
 
-    metrics.billed('a"b\\c\nd', 1, {})
+    metrics.billed('a"b\\c\nd', 1, Usage())
 
     assert 'farthing_cost_usd_total{model="a\\"b\\\\c\\nd"} 0.000000000001' in lines(metrics)
 

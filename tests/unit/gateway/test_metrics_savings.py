@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 from msgspec.structs import replace as changed
 
 from farthing.core.records import Accounting, LeverSaving
@@ -51,7 +50,7 @@ def test_held_out_calls_are_counted():
 
 
 def test_what_was_foreseen_stands_beside_what_was_billed_by_model():
-    usage = replace(USAGE, inference_geo=None, speed=None, iterations=())
+    usage = msgspec.structs.replace(USAGE, inference_geo=None, speed=None, iterations=())
     accounting = changed(ACCOUNTING, foreseen=usage)
     known = settled(usage=usage, accounting=accounting, rate_card_id=CARD.id)
     found = lines(known)

@@ -55,6 +55,31 @@ def test_beyond_the_cap_the_oldest_go_and_the_newest_stays(tmp_path: Path) -> No
     assert ids(tmp_path / "tiny") == [["c2"]]
 
 
+def test_what_a_killed_gateway_left_counts_and_goes_when_it_is_the_oldest(tmp_path: Path) -> None:
+    for number in range(3):  # each is killed before its file is complete
+        write(record_files(tmp_path), number)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert [name.endswith(".part") for name in left] == [True] * 3
+    for name in left:
+        (tmp_path / name).write_bytes(b"x" * 1000)
+
+    files = record_files(tmp_path, cap_bytes=2500)
+    assert sorted(path.name for path in tmp_path.iterdir()) == left[1:]
+
+    write(files, 5, 1000)
+    assert ids(tmp_path) == [["c5"]]
+    assert len(list(tmp_path.iterdir())) == 2 + 1
+
+
+def test_a_lower_cap_holds_from_the_start(tmp_path: Path) -> None:
+    files = record_files(tmp_path)
+    for number in range(3):
+        write(files, number, 1000)
+
+    record_files(tmp_path, cap_bytes=1)
+    assert ids(tmp_path) == [["c2"]]
+
+
 @pytest.mark.parametrize("is_complete", [False, True])
 def test_only_the_owner_may_read_them(tmp_path: Path, *, is_complete: bool) -> None:
     folder = tmp_path / "made" / "deep"

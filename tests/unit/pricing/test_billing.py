@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -81,7 +82,7 @@ def test_the_band_reprices_the_whole_request_and_its_output(prompt, cost):
 @pytest.mark.parametrize("kind", ["cache_read", "cache_write_5m", "cache_write_1h"])
 def test_cached_tokens_count_towards_the_band(kind):
     lower = used(**{kind: 90_000}, uncached=10_000, output=1)
-    upper = replace(lower, uncached=10_001)
+    upper = msgspec.structs.replace(lower, uncached=10_001)
 
     assert price(lower, HAIKU).output == 500_000
     assert price(upper, HAIKU).output == 2_500_000
@@ -120,14 +121,14 @@ def test_bills_of_two_requests_are_not_the_bill_of_their_sum_across_a_band():
 def test_multipliers_stack_on_every_kind_of_token(served, cost):
     usage = Usage(uncached=2_000, cache_write_5m=8_000, cache_read=40_000, output=1_000)
 
-    assert usd(replace(usage, **served), OPUS) == cost
+    assert usd(msgspec.structs.replace(usage, **served), OPUS) == cost
 
 
 def test_the_caller_may_know_better_than_the_usage_whether_it_was_a_batch():
     usage = Usage(output=1_000_000, service_tier="batch")
 
     assert usd(usage, OPUS, batch=False) == "20"
-    assert usd(replace(usage, service_tier=None), OPUS, batch=True) == "10"
+    assert usd(msgspec.structs.replace(usage, service_tier=None), OPUS, batch=True) == "10"
 
 
 def test_a_model_without_regions_pays_no_surcharge():
@@ -341,7 +342,7 @@ def test_within_a_band_the_bill_of_a_sum_is_the_sum_of_the_bills(one, other, car
 
 @given(USAGES, CARDS, st.sampled_from(TOKENS), st.integers(1, 10**6))
 def test_more_tokens_never_cost_less(usage, card, kind, more):
-    larger = replace(usage, **{kind: getattr(usage, kind) + more})
+    larger = msgspec.structs.replace(usage, **{kind: getattr(usage, kind) + more})
 
     assert price(larger, card).total > price(usage, card).total
 
@@ -349,8 +350,8 @@ def test_more_tokens_never_cost_less(usage, card, kind, more):
 @given(USAGES, CARDS, st.integers(0, 1000))
 def test_a_batch_halves_the_tokens_exactly_and_leaves_the_searches(usage, card, searches):
     assume(card.web_search is not None)
-    plain = price(replace(usage, web_search_requests=searches), card)
-    batch = price(replace(usage, web_search_requests=searches), card, batch=True)
+    plain = price(msgspec.structs.replace(usage, web_search_requests=searches), card)
+    batch = price(msgspec.structs.replace(usage, web_search_requests=searches), card, batch=True)
 
     for (name, whole), (_, half) in zip(plain.components, batch.components, strict=True):
         assert half * (1 if name == "server_tools" else 2) == whole
@@ -358,14 +359,16 @@ def test_a_batch_halves_the_tokens_exactly_and_leaves_the_searches(usage, card, 
 
 @given(USAGES, CARDS)
 def test_reading_from_the_cache_is_never_dearer_than_sending_again(usage, card):
-    again = replace(usage, uncached=usage.uncached + usage.cache_read, cache_read=0)
+    again = msgspec.structs.replace(usage, uncached=usage.uncached + usage.cache_read, cache_read=0)
 
     assert price(usage, card).total <= price(again, card).total
 
 
 @given(USAGES, CARDS)
 def test_one_iteration_like_the_top_level_costs_what_the_top_level_costs(usage, card):
-    inside = replace(usage, iterations=(Iteration(type="message", model=None, usage=usage),))
+    inside = msgspec.structs.replace(
+        usage, iterations=(Iteration(type="message", model=None, usage=usage),)
+    )
 
     assert price(inside, card) == price(usage, card)
 

@@ -101,7 +101,7 @@ def test_any_text_has_a_name_near_it(text, name):
     assert Task(fitting_name(text * 300), task_id=None, parent=None).task_type
 
 
-@pytest.mark.parametrize("score", [math.nan, math.inf])
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, 10**400, "0.9"])
 def test_a_score_is_a_number(score):
     with pytest.raises(ValueError, match="score"):
         farthing.task("a").passed(score=score)

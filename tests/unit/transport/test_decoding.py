@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import zlib
 
 import brotli  # type: ignore[import-untyped]  # it ships no types
@@ -11,7 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farthing.transport.decoding import decoder_for
+from farthing.transport.decoding import AT_ONCE_BYTES, decoder_for
 
 TEXT = b'{"usage":{"input_tokens":12}}' * 50
 
@@ -79,9 +80,58 @@ def test_what_is_no_such_coding_is_a_value_error(coding):
         decoder.decode(b"this is plain text, not compressed at all")
 
 
-def test_a_bomb_stops_at_the_limit():
+def folded_zeros(coding: str, size: int) -> bytes:
+    """Zeros, folded a MB at a time."""
+    packer = {
+        "gzip": lambda: zlib.compressobj(wbits=16 + zlib.MAX_WBITS),
+        "br": lambda: brotli.Compressor(quality=2),
+        "zstd": lambda: zstandard.ZstdCompressor().compressobj(),
+    }[coding]()
+    add = packer.process if coding == "br" else packer.compress
+    end = packer.finish if coding == "br" else packer.flush
+    return b"".join([*(add(bytes(1 << 20)) for _ in range(size >> 20)), end()])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+@pytest.mark.parametrize("piece", [1 << 30, 40])
+def test_a_bomb_stops_at_the_limit(coding, piece):
+    decoder, folded = decoder_for(coding), folded_zeros(coding, 2 * AT_ONCE_BYTES)
+    assert decoder is not None
+    seen: list[int] = []
+
+    with pytest.raises(ValueError, match="more than it may"):
+        seen.extend(
+            len(decoder.decode(folded[at : at + piece])) for at in range(0, len(folded), piece)
+        )
+
+    assert sum(seen) <= AT_ONCE_BYTES + 100 * len(folded)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_what_is_not_beyond_the_limit_is_read(coding):
+    decoder, folded = decoder_for(coding), folded_zeros(coding, AT_ONCE_BYTES)
+    assert decoder is not None
+
+    assert len(decoder.decode(folded)) == AT_ONCE_BYTES
+
+
+def test_many_members_of_one_gzip_body_are_counted_together():
     decoder = decoder_for("gzip")
     assert decoder is not None
 
     with pytest.raises(ValueError, match="more than it may"):
-        decoder.decode(gzip.compress(bytes(65 * 1024 * 1024)))
+        decoder.decode(gzip.compress(bytes(AT_ONCE_BYTES // 2)) * 3)
+
+
+def test_a_long_answer_may_unfold_to_more_than_that():
+    decoder, folded, seen = decoder_for("gzip"), gzip.compress(random_hex(1 << 20)), 0
+    assert decoder is not None
+
+    for _ in range(AT_ONCE_BYTES // (2 << 20) + 1):
+        seen += len(decoder.decode(folded))
+
+    assert seen > AT_ONCE_BYTES
+
+
+def random_hex(size: int) -> bytes:
+    return random.Random(7).randbytes(size).hex().encode()

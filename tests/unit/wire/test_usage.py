@@ -85,7 +85,7 @@ def merged(*reports: Mapping[str, object]) -> Usage:
 
 @given(plain_usages(), st.lists(iterations(), max_size=4))
 def test_what_the_provider_reports_comes_back(base: Usage, entries: list[Iteration]) -> None:
-    fields = {name: getattr(base, name) for name in Usage.__dataclass_fields__}
+    fields = {name: getattr(base, name) for name in Usage.__struct_fields__}
     usage = Usage(**(fields | {"iterations": tuple(entries)}))
 
     assert parse_usage(json.dumps(wire_object(usage)).encode()) == usage

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 
+from farthing.core.batch_holds import BatchRows
 from farthing.core.batches import RESULTS_KEPT, BatchBook, BatchEnding, KnownBatch
 from farthing.driver.ports import Clock
 from farthing.errors import LedgerError
@@ -25,6 +26,12 @@ class BatchStore(Protocol):
 
     def keep_batch(self, batch: KnownBatch) -> None:
         """Record a batch, or how it ended; ``LedgerError`` where it cannot."""
+
+    def batch_counted(self, batch_id: str, succeeded: int) -> None:
+        """A batch has ended: what its rows hold is what so many of them can cost."""
+
+    def batch_rows(self) -> list[BatchRows]:
+        """What the rows of batches hold that are not over."""
 
     def batches(self, *, created_from: datetime) -> list[KnownBatch]:
         """The batches on record, oldest first."""
@@ -52,6 +59,8 @@ class BatchRegister:
         """Know what earlier processes knew."""
         now = self._clock.now()
         self._book.remember(self._store.batches(created_from=now - 2 * RESULTS_KEPT), now=now)
+        for rows in self._store.batch_rows():
+            self._book.hold(rows)
 
     @property
     def waiting(self) -> list[KnownBatch]:
@@ -77,6 +86,10 @@ class BatchRegister:
             self._end(batch, "booked")
         return True
 
+    def has_ended(self, batch_id: str, succeeded: int) -> None:
+        """The provider says that it has ended, and how many of its rows cost anything."""
+        self._store.batch_counted(batch_id, succeeded)
+
     def lost(self, batch_id: str) -> None:
         """Its results can no longer be read."""
         batch = self._book.find(batch_id)
@@ -84,6 +97,7 @@ class BatchRegister:
             self._end(batch, "lost")
 
     def _end(self, batch: KnownBatch, ending: BatchEnding) -> None:
+        self._book.has_ended(batch.batch_id)
         self._keep(replace(batch, ending=ending, ended_at=self._clock.now()))
 
     def _keep(self, batch: KnownBatch) -> None:

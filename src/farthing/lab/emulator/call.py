@@ -34,7 +34,7 @@ class Call:
     request_id: str
     version: str = "2023-06-01"
     betas: frozenset[str] = frozenset()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     batch: bool = False
 
     @property

@@ -16,11 +16,13 @@ is not imitated: in a replay a prefix is warm only if a replayed call warmed it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import blake2b
 from typing import Final, Literal
+
+import msgspec
 
 from farthing.core.hazard import FULL_RATIO
 from farthing.core.prefix import LIFETIMES, Ttl
@@ -204,7 +206,7 @@ def _usage(call: Call) -> Usage | None:
         usage = parse_usage(bytes(call.usage))
     except UpstreamError:
         return None
-    return replace(usage, iterations=()) if usage.prompt else None
+    return msgspec.structs.replace(usage, iterations=()) if usage.prompt else None
 
 
 @cache

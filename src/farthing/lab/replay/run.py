@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final, Literal
 
+import msgspec
+
 from farthing.lab.emulator import TYPICAL
 from farthing.lab.replay.bills import COMPONENTS, Bill, Miss, Prices
 from farthing.lab.replay.emulated import EmulatedRun
@@ -144,7 +146,7 @@ def _recorded(turns: Sequence[Turn], prices: Prices) -> Bill:
     bill = Bill()
     for turn in turns:
         if turn.recorded is not None:
-            usage = replace(turn.recorded, output=turn.output_tokens)
+            usage = msgspec.structs.replace(turn.recorded, output=turn.output_tokens)
             bill.add(Replayed(turn=turn, usage=usage), prices)
     return bill
 

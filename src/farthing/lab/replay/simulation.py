@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal
+
+import msgspec
 
 from farthing.core.prefix import Mark, PrefixView
 from farthing.core.prompt_cache import PromptCache
@@ -99,7 +101,7 @@ def _replayed(turn: Turn, forecast: Forecast) -> Replayed:
         cause = "recorded break"
     return Replayed(
         turn=turn,
-        usage=replace(forecast.usage, output=turn.output_tokens),
+        usage=msgspec.structs.replace(forecast.usage, output=turn.output_tokens),
         cause=cause,
         missed_tokens=missed if cause else 0,
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from typing import Final
+
+import msgspec
 
 from farthing.errors import UnpricedModelError, UpstreamError
 from farthing.pricing.billing import price
@@ -88,8 +90,8 @@ class PriceList:
     def _factor(self, usage: Usage, card: RateCard) -> Fraction:
         key = card.id, usage.speed, usage.inference_geo, usage.service_tier
         if key not in self._factors:
-            plain = replace(Usage(output=1), speed=key[1], inference_geo=key[2])
-            cost = price(replace(plain, service_tier=key[3]), card)
+            plain = msgspec.structs.replace(Usage(output=1), speed=key[1], inference_geo=key[2])
+            cost = price(msgspec.structs.replace(plain, service_tier=key[3]), card)
             self._factors[key] = Fraction(cost.output, card.rates_for(0).output)
         return self._factors[key]
 
