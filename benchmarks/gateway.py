@@ -7,7 +7,11 @@ median. `rps` is what 32 connections get; `cpu us` is the target's processor tim
 its processes together, so `rps_per_core` is what one core can do; `loop us` is that of the process
 with the event loop alone, the ledger's writing hand left out. `relay_ratio` is the rate of a relay
 with the same server and client that does nothing else, over the gateway's, at 2 KB and 32
-connections: 1.0 would be free. Never compare across machines.
+connections: 1.0 would be free; `relay_cpu_ratio` is that of their processor time per call, which
+other programs on the machine disturb less. Never compare across machines.
+
+`gateway` is the configuration as it comes, its guard included (loops, breaker); `guard_off` the
+same with `--loops off --breaker off`, at 2 KB: a ledger and nothing else.
 
 `--memory N` measures only how the gateway's memory grows over N exchanges: the slope of its second
 half. A full run does so over 200,000.
@@ -85,7 +89,14 @@ def relay_only(url: str, folder: Path) -> Iterator[Target]:
 
 
 @contextmanager
-def farthing(url: str, folder: Path) -> Iterator[Target]:
+def guard_off(url: str, folder: Path) -> Iterator[Target]:
+    """The gateway without what watches for loops and storms."""
+    with farthing(url, folder, "--loops", "off", "--breaker", "off") as target:
+        yield Target("guard_off", target.port, target.pid)
+
+
+@contextmanager
+def farthing(url: str, folder: Path, *more: str) -> Iterator[Target]:
     """`farthing serve`: ledger on, levers off, and no log line per exchange."""
     port = free_port()
     command = [
@@ -99,6 +110,7 @@ def farthing(url: str, folder: Path) -> Iterator[Target]:
         url,
         "--cache",
         "off",
+        *more,
     ]
     command += ["--ledger", str(folder / f"ledger-{port}.db"), "--log-level", "warning"]
     environment = {**os.environ, "NO_PROXY": "127.0.0.1", "HOME": str(folder)}
@@ -208,7 +220,7 @@ def memory_slope(tools: Tools, target: Target, exchanges: int) -> dict[str, floa
 
 def run_all(tools: Tools, args: argparse.Namespace) -> dict[str, Any]:
     seconds, rounds = (0.7, 1) if args.quick else (args.seconds, args.rounds)
-    result: dict[str, Any] = {"relay_only": {}, "gateway": {}, "litellm": None}
+    result: dict[str, Any] = {"relay_only": {}, "gateway": {}, "guard_off": {}, "litellm": None}
     folder = tools.folder
     if find_spec("litellm") is None:
         print("SKIPPED: litellm is not importable; pip install 'litellm[proxy]'", file=sys.stderr)
@@ -218,12 +230,15 @@ def run_all(tools: Tools, args: argparse.Namespace) -> dict[str, Any]:
         with ExitStack() as stack:
             mock = stack.enter_context(tools.mock(long_stream=long_stream))
             url = f"http://127.0.0.1:{mock}"
-            targets = [stack.enter_context(maker(url, folder)) for maker in (relay_only, farthing)]
+            makers = (relay_only, farthing) if long_stream else (relay_only, farthing, guard_off)
+            targets = [stack.enter_context(maker(url, folder)) for maker in makers]
             if result["litellm"] is not None:
                 targets += started(stack, url, folder, result)
             for case in [case for case in CASES if (case.mode == "stream_600") == long_stream]:
                 direct = measure(tools, Target("direct", mock, None), case, seconds, rounds)
                 for target in targets:
+                    if target.name == "guard_off" and case != CASES[0]:
+                        continue
                     figures = beside(measure(tools, target, case, seconds, rounds), direct)
                     figures["direct_p50_ms"] = round((direct["p50_c1"] or 0) / 1000, 4)
                     result[target.name].setdefault(SIZES[case.size], {})[case.mode] = figures
@@ -261,6 +276,11 @@ def ratios(result: dict[str, Any]) -> dict[str, Any]:
         for mode, figures in modes.items()
     }
     found: dict[str, Any] = {"relay_ratio": table["2kb_plain"], "relay_ratios": table}
+    plain = {name: result[name]["2kb"]["plain"] for name in ("relay_only", "gateway", "guard_off")}
+    relay = plain["relay_only"]
+    found["relay_ratio_guard_off"] = round(relay["rps"] / plain["guard_off"]["rps"], 3)
+    for name, key in (("gateway", "relay_cpu_ratio"), ("guard_off", "relay_cpu_ratio_guard_off")):
+        found[key] = round(plain[name]["loop_cpu_us"] / relay["loop_cpu_us"], 3)
     if result["litellm"]:
         mine, theirs = (result[name]["2kb"]["plain"]["rps"] for name in ("gateway", "litellm"))
         found["litellm_ratio"] = round(mine / theirs, 1) if theirs else None
@@ -310,7 +330,11 @@ def main() -> int:
         else:
             print(HEAD)
             result = run_all(tools, args)
-            print(f"\nrelay ratio at 2 KB: {result['relay_ratio']}")
+            print(
+                f"\nrelay ratio at 2 KB: {result['relay_ratio']} by rate, "
+                f"{result['relay_cpu_ratio']} by the event loop's processor time; with the guard "
+                f"off {result['relay_ratio_guard_off']} and {result['relay_cpu_ratio_guard_off']}"
+            )
     print(f"memory: {result['memory']}")
     if args.json:
         print(json.dumps(result))

@@ -59,7 +59,8 @@ def timed(step: Callable[[int], object], times: int) -> float:
 def closed_us(settings: str | None) -> float:
     """What a good call costs on its way in and at its end."""
     rules = BreakerRules(velocity_pico=10**18 if settings == "velocity" else None)
-    setup = Setup(engine_version="1", install_key=KEY, prices=catalog(), breakers=Breakers(rules))
+    breakers = Breakers(rules)
+    setup = Setup(engine_version="1", install_key=KEY, prices=catalog(), breakers=breakers)
     asked = msgspec.structs.replace(call(100), headers={"x-farthing-task-type": "triage"})
     prepared = prepare(asked, setup)
     head = Head(200, (), 0, 0)
@@ -69,7 +70,7 @@ def closed_us(settings: str | None) -> float:
         entry = enter(asked, setup)
         assert isinstance(entry, Entry)
         progress.allowed = entry.allowed
-        judge(progress, verdict, moments[number % 100], setup)
+        judge(progress, verdict, moments[number % 100], setup, breakers)
 
     progress = Progress(call=asked, prepared=prepared, head=head)
     moments = [Moment(NOON, 10**12 + number * 10**9) for number in range(100)]

@@ -62,7 +62,7 @@ from farthing.core.exchange_effects import (
     Head,
     Read,
     Relay,
-    ReserveAll,
+    Reserve,
     Send,
     Settle,
     Wait,
@@ -253,7 +253,7 @@ class Run:
     def _perform(self, flight: Flight) -> object:
         effect = flight.effect
         match effect:
-            case ReserveAll():
+            case Reserve():
                 return self._reserve(flight, effect)
             case Send(body):
                 self._sent(flight, body)
@@ -263,7 +263,8 @@ class Run:
             case Read(tap, _):
                 raw = b'{"type":"error"}' if flight.fails else message_of(flight.usage)
                 tap.feed(raw)
-                return Body(raw, is_whole=True)
+                at = Moment(self._world.now(), self._world.monotonic_ns())
+                return Body(raw, is_whole=True, at=at)
             case Relay(tap):
                 chunks = stream_of(flight.usage)
                 is_cut = self._is_rough and self._dice.random() < 0.01
@@ -298,7 +299,7 @@ class Run:
                 over = (self._true[key] - self._limits[key]) / self._limits[key]
                 self.result.overshoot = max(self.result.overshoot, over)
 
-    def _reserve(self, flight: Flight, effect: ReserveAll) -> object:
+    def _reserve(self, flight: Flight, effect: Reserve) -> object:
         reply = perform(effect, self._ports)
         claims = effect.reservation.claims
         if isinstance(reply, Admitted):

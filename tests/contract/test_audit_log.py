@@ -195,6 +195,13 @@ def test_without_the_key_nothing_can_be_verified_and_none_is_made(written, capsy
     assert not written.with_name("ledger.db.key").exists()
 
 
+def test_a_ledger_that_is_not_there_is_what_is_missing(tmp_path, capsys):
+    for verb in ("verify", "export"):
+        assert main(["journal", verb, "--ledger", str(tmp_path / "none.db")]) != 0
+        assert "there is no ledger at" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_entry_and_none_are_said_in_words(path, capsys):
     log = SqliteAuditLog(path, journal_key(install_key(path)))
     assert main(["journal", "verify", "--ledger", str(path)]) == 0

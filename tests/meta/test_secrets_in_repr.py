@@ -47,7 +47,6 @@ HARMLESS: Final = {
     "core.breaker_values.Refused.key": _NAME,
     "core.budgets_account.Claim.key": _NAME,
     "core.budgets_account.Standing.key": _NAME,
-    "core.budgets_board.ThresholdPassed.key": _NAME,
     "core.engine_values.Caller.key": _NAME,
     "core.engine_values.Reading.key": _DIGEST,
     "core.exchange_effects.ClientHead.headers": _ANSWER,

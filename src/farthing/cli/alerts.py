@@ -132,7 +132,14 @@ def _list(store: SqliteAlertStore, args: argparse.Namespace) -> int:
 
 
 def _retry(store: SqliteAlertStore, args: argparse.Namespace) -> int:
-    numbers = args.numbers or [one.number for one in store.deliveries("dead")]
+    dead = [one.number for one in store.deliveries("dead")]
+    unknown = sorted(set(args.numbers) - set(dead))
+    if unknown:
+        known = ", ".join(map(str, dead)) or "none"
+        raise ConfigError(
+            f"no delivery {unknown[0]} was given up, and nothing was put back; given up: {known}"
+        )
+    numbers = sorted(set(args.numbers)) or dead
     count = store.revive(numbers, datetime.now(UTC))
     if args.json:
         print(json.dumps({"revived": count}))

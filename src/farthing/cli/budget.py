@@ -20,7 +20,7 @@ from farthing.gateway.budget_pages import standing_document
 from farthing.ledger.budgets_desk import BudgetDesk
 from farthing.ledger.budgets_file import zone_of
 from farthing.ledger.budgets_reading import BudgetStanding, standings
-from farthing.pricing.money import parse_usd, show_usd
+from farthing.pricing.money import parse_usd, show_exact_usd, show_usd
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
@@ -36,9 +36,10 @@ Set, list, show, raise and remove budgets.
   farthing budget raise team --by 10 --for 6h --reason "release"
   farthing budget rm team
 
-A budget without a selector is one for each value of its scope. They are kept in a TOML file beside
-the ledger, which may be edited by hand; a running gateway takes a change over within a second.
-docs/budgets.md says what the words mean."""
+A budget without a selector is one for each value of its scope. `set` writes a budget whole: what is
+left out is at its default, whatever it was before; only raises stay. Budgets are kept in a TOML
+file beside the ledger, which may be edited by hand; a running gateway takes a change over within a
+second. docs/budgets.md says what the words mean."""
 
 _VERBS: Final = ("set", "list", "show", "raise", "rm")
 #: option → the only verb that takes it
@@ -176,7 +177,7 @@ def _list(desk: BudgetDesk, ledger: Path, *, as_json: bool) -> int:
             each.name,
             _whose(each),
             each.window,
-            show_usd(each.limit_at(now), 2),
+            show_exact_usd(each.limit_at(now)),
             _dearest(standings(ledger, each, now, most=1)),
         )
         for each in budgets
@@ -190,12 +191,12 @@ def _show(budget: Budget, ledger: Path, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(_as_json(budget, ledger, now)))
         return 0
-    print(f"{budget.name}: {show_usd(budget.limit_at(now), 2)} over {_whose(budget)}", end="")
+    print(f"{budget.name}: {show_exact_usd(budget.limit_at(now))} over {_whose(budget)}", end="")
     print(f", window {budget.window} ({budget.zone}), {budget.mode}")
     for each in budget.raises:
         if now < each.until:
             until = f"{each.until:%Y-%m-%d %H:%M} UTC"
-            print(f"  {show_usd(each.by_pico, 2)} of it until {until}: {each.reason}")
+            print(f"  {show_exact_usd(each.by_pico)} of it until {until}: {each.reason}")
     span = budget.span_at(now)
     if span is not None:
         local = span.end.astimezone(budget.zone)

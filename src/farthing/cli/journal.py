@@ -13,7 +13,7 @@ from farthing.cli.arguments import parse_since
 from farthing.cli.ledger_options import add_ledger_options, ledger_of
 from farthing.compose.place import existing_key
 from farthing.core.journal_chain import Head, Verification, dump_event, journal_key
-from farthing.errors import ConfigError
+from farthing.errors import ConfigError, LedgerError
 from farthing.ledger.audit_log import read_events, verify_file
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
@@ -21,8 +21,9 @@ __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 HELP: Final = "Verify or export the journal of decisions"
 
 DESCRIPTION: Final = """\
-Verify or export the journal: policy and budget changes, raises, key actions, alerts that could not
-be delivered.
+Verify or export the journal: policy and budget changes, raises, key actions, refusals, stopped
+loops, circuits, levers switched by evidence, classes of requests made smaller or rewritten, alerts
+that could not be delivered.
 
   farthing journal verify                      is every entry as it was written, and none missing?
   farthing journal verify --noted COUNT:DIGEST and is this earlier head still part of it?
@@ -54,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
         noted = None if args.noted is None else Head.parse(args.noted)
     except ValueError as error:
         raise ConfigError(f"--noted {args.noted!r}: {error}") from None
+    if not path.is_file():
+        raise LedgerError(f"there is no ledger at {str(path)!r}: name another with --ledger")
     found = verify_file(path, journal_key(existing_key(path)), noted=noted)
     print(json.dumps(_document(found)) if args.json else _text(found))
     return 0 if found.is_sound else 1

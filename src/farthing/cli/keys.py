@@ -21,7 +21,7 @@ from farthing.core.budgets_file import budget_document
 from farthing.core.keys import ROLES, VirtualKey
 from farthing.driver.keys import Issued, KeyDesk, NewKey
 from farthing.errors import ConfigError
-from farthing.pricing.money import show_usd
+from farthing.pricing.money import show_exact_usd
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
@@ -156,8 +156,10 @@ def _list(desk: KeyDesk, args: argparse.Namespace) -> None:
             key.name,
             key.role,
             key.state_at(now),
-            f"{key.created_at:%Y-%m-%d}",
-            "never" if key.expires_at is None else f"{key.expires_at:%Y-%m-%d %H:%M}",
+            f"{key.created_at.astimezone(UTC):%Y-%m-%d}",
+            "never"
+            if key.expires_at is None
+            else f"{key.expires_at.astimezone(UTC):%Y-%m-%d %H:%M}",
             "all" if key.models is None else ", ".join(key.models),
             "all" if key.levers is None else ", ".join(key.levers) or "none",
             ", ".join(_cap(each, now) for each in budgets_of_key(key.name, caps)) or "none",
@@ -169,7 +171,7 @@ def _list(desk: KeyDesk, args: argparse.Namespace) -> None:
 
 
 def _cap(budget: Budget, now: datetime) -> str:
-    return f"{show_usd(budget.limit_at(now), 2)}/{budget.window}"
+    return f"{show_exact_usd(budget.limit_at(now))}/{budget.window}"
 
 
 def _rotate(desk: KeyDesk, args: argparse.Namespace) -> None:

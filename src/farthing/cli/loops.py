@@ -20,6 +20,7 @@ from farthing.pricing.money import PicoUsd
 from farthing.traces.audit.counted import PriceList
 from farthing.traces.importing import Import, import_paths
 from farthing.traces.loops import PastLoop, find_loops
+from farthing.traces.problems import CAUSES
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "run"]
 
@@ -88,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
             conversations += 1
             found += find_loops(conversation, prices, policy=policy, ladder=LoopLadder())
             bar.update(imported.bytes_read, imported.bytes_total)
+    problems = imported.problems.by_cause
     document = _document(found, conversations)
+    document["problems"] = {cause: problem.count for cause, problem in sorted(problems.items())}
     print(
         json.dumps(document, ensure_ascii=False, indent=1) if args.json else _text(found, document)
     )
@@ -150,6 +153,7 @@ def _text(found: list[PastLoop], document: dict[str, Any]) -> str:
     lines = [summary]
     if totals["unpriced_calls"]:
         lines.append(f"{totals['unpriced_calls']} wasted calls have no usage or no price.")
+    lines += [f"{count} × {CAUSES[cause]}" for cause, count in document["problems"].items()]
     if found:
         rows = [
             [

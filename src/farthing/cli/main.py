@@ -61,7 +61,10 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse_all(self, argv: Sequence[str]) -> argparse.Namespace:
         """The arguments; exits with 2 and a suggestion where one is not known."""
-        args, unknown = self.parse_known_args(argv)
+        # words of a list may stand behind an option: argparse by itself would end it there
+        is_list = any(action.nargs == "*" for action in self._actions)
+        parse = self.parse_known_intermixed_args if is_list else self.parse_known_args
+        args, unknown = parse(argv)
         if unknown:
             self._refuse(unknown[0])
         return args

@@ -1,12 +1,12 @@
 """The journal in a running gateway, and in a program: what was decided is written beside the calls.
 
 Theory of operation. What is decided about calls waits in memory (``core.journal_decided``). A job
-takes it about once a second, where the exchanges run, and writes it elsewhere: a gateway in a
-worker thread, a program in a thread of its own, which opens the journal only when there is
+takes it where the exchanges run and writes it elsewhere: a gateway once a second in a worker
+thread, a program every five in a thread of its own, which opens the journal only when there is
 something to write. What an operator does is an entry at once (``note``, from any thread).
 
-A clean stop writes everything. A killed process loses what the last second decided, and how often
-its repeated refusals of the last minute were repeated. A journal that cannot be written is logged:
+A clean stop writes everything. A killed process loses what was not taken yet, and how often its
+refusals of the last minute were repeated. A journal that cannot be written is logged:
 the decision was taken, and the call that it was about must not suffer for its record.
 """
 
@@ -19,10 +19,13 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from farthing.compose.place import install_key
+from farthing.config import Settings
 from farthing.core.breaker_values import Change
 from farthing.core.exchange_call import Moment
 from farthing.core.exchange_prepare import Setup
@@ -46,6 +49,10 @@ _logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 1.0
 _PROGRAM_SECONDS: Final = 5.0
+#: how settings begin that say what is refused, beside the policy of levers and the budgets
+_GUARD: Final = ("loops", "breaker", "budget_fault", "task_usd", "allow_")
+#: what is longer is recorded by its digest
+_MOST_TEXT: Final = 160
 
 
 class Decisions:
@@ -69,15 +76,18 @@ class Decisions:
         event = journal_event(kind, self._clock.now(), actor=actor, subject=subject, facts=facts)
         _write(self._log, [event])
 
-    def policy_in_force(self, policy: Policy) -> None:
-        """An entry if it is another policy than the last one on record."""
+    def policy_in_force(self, policy: Policy, settings: Settings) -> None:
+        """An entry if policy or guard are others than the last ones on record."""
         before = self._log.last("policy.changed")
         was = None if before is None else before.facts.get("digest")
-        if was != policy.digest:
+        guarded = "" if before is None else before.facts.get("guard", "")
+        guard = _guard(settings)
+        if (was, guarded) != (policy.digest, guard):
             facts: dict[str, Fact] = {
                 "digest": policy.digest,
                 "before": was,
                 "version": policy.version,
+                **({"guard": guard} if guard or guarded else {}),
             }
             self.note("policy.changed", actor="operator", subject="policy", facts=facts)
 
@@ -108,6 +118,18 @@ class Decisions:
         if self._told is not None:
             for change in taken.changes:
                 self._told(change)
+
+
+def _guard(settings: Settings) -> str:
+    """What differs from the defaults of what is refused; empty: nothing does."""
+    plain, given = asdict(Settings()), asdict(settings)
+    changed = {
+        name: value
+        for name, value in given.items()
+        if name.startswith(_GUARD) and value != plain[name]
+    }
+    text = " ".join(f"{name}={value}" for name, value in sorted(changed.items()))
+    return text if len(text) <= _MOST_TEXT else sha256(text.encode()).hexdigest()
 
 
 @contextmanager

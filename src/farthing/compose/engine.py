@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from farthing.compose.budgets import allowances_of
 from farthing.compose.levers import load_policy
 from farthing.compose.loops import loop_watch
 from farthing.config import Settings
+from farthing.core.allowances import Allowances
 from farthing.core.breaker import Breakers
 from farthing.core.breaker_values import BreakerRules
 from farthing.core.budgets_board import BudgetBoard
@@ -20,6 +20,7 @@ from farthing.core.loop_terms import LoopTerms
 from farthing.core.policy import Policy, policy_of
 from farthing.driver.jobs.learned_tables import load_governor, load_lifetimes
 from farthing.driver.pins import PinStore
+from farthing.errors import ConfigError
 from farthing.pricing import Catalog
 from farthing.version import VERSION
 
@@ -46,21 +47,38 @@ def exchange_setup(
         task_cap_pico=settings.task_usd,
         budget_fault=settings.budget_fault,
         answer_limit_bytes=settings.answer_limit,
-        board=BudgetBoard(allowances=allowances_of(settings)),
+        board=BudgetBoard(allowances=_allowances(settings)),
         breakers=_breakers(settings),
         loops=loops,
+    )
+
+
+def _allowances(settings: Settings) -> Allowances:
+    """What the operator declares for what bytes do not bound."""
+    return Allowances(
+        image_url=settings.allow_image_url,
+        document_url=settings.allow_document_url,
+        file=settings.allow_file,
+        thread=settings.allow_thread,
+        server_tools=settings.allow_server_tools,
+        searches=settings.allow_searches,
     )
 
 
 def _breakers(settings: Settings) -> Breakers | None:
     if not settings.breaker:
         return None
+    if not (settings.breaker_failures and settings.breaker_repeats):
+        raise ConfigError(
+            "breaker.failures and breaker.repeats begin at 1; to stop no storm at all, set "
+            "breaker.enabled = false"
+        )
     return Breakers(
         BreakerRules(
             velocity_pico=settings.breaker_velocity_usd,
-            failures=max(1, settings.breaker_failures),
+            failures=settings.breaker_failures,
             failed_share=settings.breaker_failed_share,
-            repeats=max(1, settings.breaker_repeats),
+            repeats=settings.breaker_repeats,
             cool_seconds=settings.breaker_cool_seconds,
             longest_seconds=settings.breaker_longest_seconds,
         )

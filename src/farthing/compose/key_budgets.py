@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, get_args
 
 from farthing.core.budgets import Budget
@@ -45,10 +46,13 @@ def key_budget(name: str, said: str) -> Budget:
 def create_with_budgets(
     keys: KeyDesk, wanted: NewKey, budgets: Sequence[Budget], desk: BudgetDesk, *, actor: str
 ) -> Issued:
-    """A new key whose budgets are in force already; where it cannot be made, neither are they."""
+    """A new key whose budgets are in force already; where it cannot be made, all is as before."""
     known = keys.keys()
     if any(key.name == wanted.name for key in known):
         return keys.create(wanted, actor=actor)  # says why not
+    if len({budget.name for budget in budgets}) < len(budgets):
+        raise ConfigError("--budget says two amounts for one window; give each window once")
+    older = {each.name: each for each in desk.all()}
     made = list[Budget]()
     try:
         for budget in budgets:
@@ -56,8 +60,16 @@ def create_with_budgets(
         return keys.create(wanted, actor=actor)
     except FarthingError:
         for budget in made:
-            desk.remove(budget.name, actor=actor)
+            _undo(budget, older.get(budget.name), desk, actor)
         raise
+
+
+def _undo(made: Budget, older: Budget | None, desk: BudgetDesk, actor: str) -> None:
+    """What an operator had set under this name is in force again."""
+    if older is None:
+        desk.remove(made.name, actor=actor)
+    else:
+        desk.set(replace(older, raises=()), actor=actor)  # its raises have stayed
 
 
 def budgets_of_key(name: str, budgets: Iterable[Budget]) -> list[Budget]:

@@ -27,6 +27,8 @@ __all__ = ["loop_rules", "loop_watch", "past_spending", "watch_loops"]
 _logger = logging.getLogger(__name__)
 
 _STEPS: Final = ("alert", "note", "escalate", "stop")
+#: a finding begins where its limit is reached
+_FIRST_PERCENT: Final = 100
 _KINDS: Final[dict[str, LoopKind]] = {kind: kind for kind in get_args(LoopKind)}
 _TELL_SECONDS: Final = 1.0
 #: how far back a new process looks for what minutes of a workload usually cost, and at how much
@@ -77,6 +79,11 @@ def _ladder(settings: Settings) -> LoopLadder:
             raise ConfigError(
                 f"loops.ladder has {word!r}; its steps are {', '.join(_STEPS)}, each with a "
                 "percentage, such as 'stop=200'"
+            )
+        if int(percent) < _FIRST_PERCENT:
+            raise ConfigError(
+                f"loops.ladder has {word!r}; a step is a percentage of its limit, and nothing is "
+                f"found below {_FIRST_PERCENT}: write '{name}={_FIRST_PERCENT}' or more"
             )
         steps[name] = int(percent)
     return LoopLadder(**steps, max_wasted_tokens=settings.loops_max_wasted_tokens or None)

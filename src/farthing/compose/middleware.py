@@ -163,46 +163,35 @@ class _Engine:
     """What runs the exchanges of one process."""
 
     def __init__(self, settings: Settings, given: str | os.PathLike[str] | _Ledger | None) -> None:
-        self._shared: SqliteLedger | None = None
-        if given is None or isinstance(given, str | os.PathLike):
-            named = ledger_path(settings) if given is None else Path(given)
-            self._shared = open_shared(named, may_move=given is None)
-            ledger: _Ledger = self._shared
-            key = install_key(named)
-        else:
-            ledger = given
-            key = (
-                install_key(given.path)
-                if isinstance(given, SqliteLedger)
-                else secrets.token_bytes(_KEY_BYTES)
-            )
-        self._telemetry = ExitStack()
-        try:
-            told = self._telemetry.enter_context(open_telemetry(settings, ledger))
-        except FarthingError:
-            self._release()
-            raise
-        self._book = TaskLedger(told)
-        self.ledger = ledger
-        lock = threading.Lock()  # guards the setup
-        self._levers = OwnLevers(settings, ledger, key=key, prices=catalog(), lock=lock)
-        self._journal = None
-        if isinstance(ledger, SqliteLedger):
-            self._journal = ProgramJournal(ledger.path, self._levers.setup, lock)
-        self.doors = _doors(self._book, self._levers, lock)
+        with ExitStack() as opened:
+            self.ledger, key = _ledger_of(settings, given, opened)
+            book = TaskLedger(opened.enter_context(open_telemetry(settings, self.ledger)))
+            opened.callback(book.leave)
+            lock = threading.Lock()  # guards the setup
+            levers = OwnLevers(settings, self.ledger, key=key, prices=catalog(), lock=lock)
+            opened.callback(levers.close)
+            if isinstance(self.ledger, SqliteLedger):
+                opened.callback(ProgramJournal(self.ledger.path, levers.setup, lock).close)
+            self.doors = _doors(book, levers, lock)
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
         """Save what was learned, send what is to be told; let go of the ledger, if it is ours."""
-        self._levers.close()
-        if self._journal is not None:
-            self._journal.close()
-        self._book.leave()
-        self._telemetry.close()
-        self._release()
+        self._opened.close()
 
-    def _release(self) -> None:
-        if self._shared is not None:
-            release_shared(self._shared)
+
+def _ledger_of(
+    settings: Settings, given: str | os.PathLike[str] | _Ledger | None, opened: ExitStack
+) -> tuple[_Ledger, bytes]:
+    """The ledger, let go of with ``opened`` if it is ours; and the key of its digests."""
+    if given is None or isinstance(given, str | os.PathLike):
+        named = ledger_path(settings) if given is None else Path(given)
+        ledger = open_shared(named, may_move=given is None)
+        opened.callback(release_shared, ledger)
+        return ledger, install_key(named)
+    if isinstance(given, SqliteLedger):
+        return given, install_key(given.path)
+    return given, secrets.token_bytes(_KEY_BYTES)
 
 
 def _doors(book: TaskLedger, levers: OwnLevers, lock: threading.Lock) -> Exchanges:

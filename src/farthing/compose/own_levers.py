@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Final
 
 from farthing.compose.engine import exchange_setup
@@ -20,6 +20,7 @@ from farthing.driver.system import SystemClock
 from farthing.ledger import MemoryLedger, SqliteLedger
 from farthing.ledger.budgets_file import BudgetFile, budgets_path
 from farthing.ledger.pins import MemoryPins, SqlitePins
+from farthing.ledger.task_roots import select_roots
 from farthing.pricing import Catalog
 
 __all__ = ["OwnLevers"]
@@ -41,14 +42,19 @@ class OwnLevers:
     ) -> None:
         """``lock`` guards the setup where several threads run exchanges."""
         self.ledger = ledger
-        self.pins = _pins(settings, ledger)
-        self.setup = exchange_setup(settings, install_key=key, prices=prices, pins=self.pins)
-        if isinstance(ledger, SqliteLedger):
-            self.setup.board.budgets = BudgetFile(budgets_path(ledger.path)).read()
         self._ending = None
-        if self.pins is not None and self.setup.engine is not None:
-            tables = LearnedTables(self.setup.engine, self.pins, SystemClock(), lock=lock)
-            self._ending = weakref.finalize(self, _Saving(tables, self.pins).end)
+        with ExitStack() as opening:
+            self.pins = _pins(settings, ledger)
+            if self.pins is not None:
+                opening.callback(self.pins.close)
+            self.setup = exchange_setup(settings, install_key=key, prices=prices, pins=self.pins)
+            if isinstance(ledger, SqliteLedger):
+                self.setup.board.budgets = BudgetFile(budgets_path(ledger.path)).read()
+                self.setup.roots.learn(select_roots(ledger.path))
+            if self.pins is not None and self.setup.engine is not None:
+                tables = LearnedTables(self.setup.engine, self.pins, SystemClock(), lock=lock)
+                self._ending = weakref.finalize(self, _Saving(tables, self.pins).end)
+            opening.pop_all()
 
     def close(self) -> None:
         """Save, and let go of files."""

@@ -80,7 +80,7 @@ def open_parts(
         open_decisions(ledger.path) as decisions,
         open_alerts(settings, ledger, told, decisions) as (alerts, records),
     ):
-        decisions.policy_in_force(load_policy(settings))
+        decisions.policy_in_force(load_policy(settings), settings)
         recorder = _recorder(settings)
         levers = OwnLevers(settings, ledger, key=install_key(ledger.path), prices=prices)
         _listen(levers.setup, decisions, alerts)

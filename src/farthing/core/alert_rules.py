@@ -275,11 +275,12 @@ def _said_key(dedup_key: str, severity: Severity) -> str:
 
 
 def _holds(fact: BudgetFact, level: int, before: Alert | None) -> bool | None:
-    """What refuses large calls still takes small ones: that alone ends nothing."""
+    """What refuses large calls still takes small ones: that ends nothing, another limit does."""
     if level > 0 or fact.is_refused:
         return True
-    refused = before is not None and bool(before.facts.get("refusing"))
-    return None if refused and fact.spent_pico else False
+    if before is None or not before.facts.get("refusing") or not fact.spent_pico:
+        return False
+    return None if before.facts.get("limit_usd") == dump_usd(fact.limit_pico) else False
 
 
 def _share_is(fact: BudgetFact, percent: int) -> bool:

@@ -23,6 +23,7 @@ from typing import Final
 
 import msgspec
 
+from farthing.core.masking import masked
 from farthing.core.records import Attribution
 from farthing.errors import RequestError
 from farthing.wire.request import Request
@@ -36,6 +37,7 @@ __all__ = [
     "task_type_of",
 ]
 
+_SESSION_ID: Final = "x-claude-code-session-id"
 _LONGEST_NAME: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
@@ -90,8 +92,8 @@ def attribute(
     ``key_name``: the virtual key that it came with, which is then its scope.
     """
     scope = key_name or key_scope(headers, install_key)
-    session = _claude_code_session(headers)
-    if task := _name(headers, "x-farthing-task"):
+    session = _claude_code_session(headers) if _SESSION_ID in headers else None
+    if "x-farthing-task" in headers and (task := _name(headers, "x-farthing-task")):
         parent = _name(headers, "x-farthing-parent")
         return Attribution(
             task_id=task,
@@ -134,7 +136,7 @@ def _from_the_rest(
             session_id=found,
             source="metadata",
         )
-    if trace := _trace(headers):
+    if "traceparent" in headers and (trace := _trace(headers)):
         baggage = _baggage(headers)
         return Attribution(
             task_id=baggage.get("farthing.task") or f"trace:{trace}",
@@ -214,12 +216,13 @@ def _name(headers: Mapping[str, str], header: str) -> str | None:
 
 
 def clean_name(text: str) -> str | None:
-    """A name as it rests in a ledger; None: nothing is left of it."""
-    return _CONTROL.sub("", text).strip()[:_LONGEST_NAME] or None
+    """A name as it rests in a ledger; None: nothing is left of it. A key is no name."""
+    plain = _CONTROL.sub("", text).strip()
+    return (masked(plain) if "sk-" in plain else plain[:_LONGEST_NAME]) or None
 
 
 def _claude_code_session(headers: Mapping[str, str]) -> _Session | None:
-    session = _name(headers, "x-claude-code-session-id")
+    session = _name(headers, _SESSION_ID)
     if session is None:
         return None
     return _Session(
@@ -240,12 +243,11 @@ def _metadata_session(request: Request | None) -> str | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     found = _OLD_USER_ID.fullmatch(user_id)
-    return found[1] if found else None
+    return clean_name(found[1]) if found else None
 
 
 def _trace(headers: Mapping[str, str]) -> str | None:
-    text = headers.get("traceparent")
-    found = _TRACEPARENT.fullmatch(text.strip().lower()) if text else None
+    found = _TRACEPARENT.fullmatch(headers["traceparent"].strip().lower())
     return found[1] if found and found[1] != _NO_TRACE else None
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Generator, Iterator, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -26,13 +26,19 @@ from farthing.core.batch_holds import BatchRows
 from farthing.core.batch_scan import BatchScan
 from farthing.core.budgets import Budget, key_of
 from farthing.core.budgets_account import Admitted, Claim, Denied, Reservation, Standing
-from farthing.core.exchange_budget import TASK_CAP, Refusal, describe_denied, unkept
-from farthing.core.exchange_effects import Effect, Note, ReserveAll, ask
+from farthing.core.exchange_budget import (
+    TASK_CAP,
+    Refusal,
+    describe_denied,
+    named_model,
+    unkept,
+)
+from farthing.core.exchange_effects import Effect, Note, Reserve, ask
 from farthing.core.exchange_prepare import Setup
 from farthing.core.exchange_settle import Progress
 from farthing.errors import LedgerError
 
-__all__ = ["admit_batch", "created_batch", "created_id"]
+__all__ = ["admit_batch", "created_batch"]
 
 _CALL: Final = "call"
 #: all passes that there can be
@@ -70,22 +76,6 @@ def created_batch(rows: BatchRows, batch_id: str, setup: Setup) -> BatchRows:
     rows = msgspec.structs.replace(rows, batch_id=batch_id)
     setup.batches.hold(rows)
     return rows
-
-
-class _Created(msgspec.Struct, frozen=True):
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    type: Literal["message_batch"]
-
-
-_created_decoder: Final = msgspec.json.Decoder(_Created)
-
-
-def created_id(body: bytes) -> str | None:
-    """The id in the answer to a creation; None where it is none."""
-    try:
-        return _created_decoder.decode(body).id
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 class _Groups:
@@ -153,7 +143,7 @@ class _Asking:
         # Known before it is asked for: who is interrupted in between gives it back.
         prepared.budget_keys = tuple(dict.fromkeys(each.key for each in self.claims))
         reservation = Reservation(reservation_id=prepared.reservation_id, claims=tuple(self.claims))
-        return (yield from ask(ReserveAll(reservation)))
+        return (yield from ask(Reserve(reservation)))
 
     def held(self, admitted: Admitted) -> None:
         """It is held; should nobody learn which batch it became, it counts as spent."""
@@ -163,8 +153,8 @@ class _Asking:
         most = max(self._totals.values())
         progress.hold_pico = progress.prepared.asked_pico = most
         progress.rows = self._rows()
-        for event in self._setup.board.told(self.claims, admitted.standings, self._now):
-            progress.note(f"budget.threshold.{event.percent}")
+        for percent in self._setup.board.told(self.claims, admitted.standings, self._now):
+            progress.note(f"budget.threshold.{percent}")
 
     def unheld(self, code: str, why: str) -> _Admission:
         """Rows are not held: go on, or refuse, as the strictest of the budgets says."""
@@ -217,8 +207,8 @@ class _Asking:
     # -- what is asked for ------------------------------------------------------------------------
 
     def _applying(self, model: str | None) -> list[tuple[Budget, str]]:
-        who = self._progress.prepared.attribution
-        found = ((each, key_of(each, who, model, self._now)) for each in self._setup.board.budgets)
+        who, named = self._progress.prepared.attribution, named_model(model, self._setup)
+        found = ((each, key_of(each, who, named, self._now)) for each in self._setup.board.budgets)
         return [(budget, key) for budget, key in found if key is not None]
 
     def _passes_of(self, found: Sequence[tuple[Budget, str]]) -> _Passes:

@@ -13,14 +13,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from farthing.core.batch_holds import BatchHold, BatchRows
-from farthing.core.records import Attribution
+from farthing.core.records import Attribution, ExchangeRow
 
-__all__ = ["RESULTS_KEPT", "BatchBook", "BatchEnding", "KnownBatch", "ended_batch"]
+__all__ = [
+    "RESULTS_KEPT",
+    "BatchBook",
+    "BatchEnding",
+    "KnownBatch",
+    "begun_batch",
+    "created_id",
+    "ended_batch",
+]
 
 #: from a batch's creation on; then its results are gone (API facts, section 3)
 RESULTS_KEPT: Final = timedelta(days=29)
@@ -42,6 +50,42 @@ class KnownBatch:
     scope: str | None = None
     ending: BatchEnding | None = None
     ended_at: datetime | None = None
+
+
+class _Created(msgspec.Struct, frozen=True):
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    type: Literal["message_batch"]
+
+
+_created_decoder: Final = msgspec.json.Decoder(_Created)
+
+
+def created_id(body: bytes) -> str | None:
+    """The id in the answer to a creation; None where it is none."""
+    try:
+        return _created_decoder.decode(body).id
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def begun_batch(
+    body: bytes, creation: ExchangeRow | None, *, has_budget: bool
+) -> KnownBatch | None:
+    """The batch that an answer says was created, whose is the creation's; None where it is none.
+
+    ``has_budget``: the creation's task has one of its own.
+    """
+    batch_id = created_id(body)
+    if batch_id is None or creation is None:
+        return None
+    opened = creation.opened
+    return KnownBatch(
+        batch_id=batch_id,
+        created_at=opened.opened_at,
+        attribution=opened.attribution,
+        exchange_id=opened.exchange_id,
+        scope=f"task:{opened.attribution.task_id}" if has_budget else None,
+    )
 
 
 class _Counts(msgspec.Struct, frozen=True):

@@ -109,10 +109,6 @@ class Breakers:
         """How many are not closed, as ``opened`` and ``refused`` count."""
         return Counter((key.kind, self._of(key)[key].why) for key in self.open_keys())
 
-    def check(self, key: BreakerKey, now: Moment) -> Allowed | Refused:
-        """May a call pass this circuit?"""
-        return self.admit((key,), now)
-
     def admit(self, keys: Sequence[BreakerKey], now: Moment) -> Allowed | Refused:
         """May a call pass all of these? Only then are probes taken."""
         probed = list[tuple[BreakerKey, Circuit]]()

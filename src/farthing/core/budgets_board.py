@@ -22,7 +22,7 @@ from farthing.core.budgets_account import Claim, Denied, Standing
 from farthing.core.budgets_lineages import KnownPrompts, LikelyCosts
 from farthing.wire.request import Request
 
-__all__ = ["BudgetBoard", "BudgetNews", "Cheaper", "ThresholdPassed"]
+__all__ = ["BudgetBoard", "BudgetNews", "Cheaper"]
 
 _KEYS: Final = 10_000
 _AGAIN: Final = timedelta(minutes=1)
@@ -38,22 +38,6 @@ class Cheaper(Protocol):
 
 def _nobody(_step: Step, _request: Request, _room_pico: int, /) -> bytes | None:
     return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThresholdPassed:
-    """So much of a budget is spent."""
-
-    budget: str
-    key: str
-    percent: int
-    spent_pico: int
-    held_pico: int
-    limit_pico: int
-    at: datetime
-    resets_at: datetime | None
-    #: when it is spent at the rate of this window so far; None: not in this window
-    spent_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +59,16 @@ class BudgetNews:
     @property
     def spent_at(self) -> datetime | None:
         """When it is spent at the rate of this window so far; None: not in this window."""
-        return _spent_at(self.budget, self.standing, self.at)
+        span, standing = self.budget.span_at(self.at), self.standing
+        if span is None:
+            return None
+        found = forecast(
+            spent_pico=standing.spent_pico,
+            limit_pico=standing.limit_pico,
+            since=span.start,
+            now=self.at,
+        )
+        return found if found is not None and found < span.end else None
 
 
 def _deaf(_news: BudgetNews) -> None:
@@ -95,21 +88,21 @@ class BudgetBoard:
     likely: LikelyCosts = field(default_factory=LikelyCosts)
     #: key and limit → the highest threshold that was told
     _told: OrderedDict[tuple[str, int], int] = field(default_factory=OrderedDict)
-    #: key → the percentage that the listener heard last, and when
-    _heard: OrderedDict[str, tuple[int, datetime]] = field(default_factory=OrderedDict)
+    #: key and limit → the percentage that the listener heard last, and when
+    _heard: OrderedDict[tuple[str, int], tuple[int, datetime]] = field(default_factory=OrderedDict)
 
     def told(
         self, claims: Iterable[Claim], standings: Iterable[Standing], now: datetime
-    ) -> list[ThresholdPassed]:
-        """Claims were admitted: the thresholds that are passed; the listener hears the rest."""
-        found = list[ThresholdPassed]()
+    ) -> list[int]:
+        """Claims were admitted: the thresholds passed, in percent; the listener hears the rest."""
+        found = list[int]()
         for claim, standing in zip(claims, standings, strict=True):
             budget = self._named(claim.budget)
             if budget is None:
                 continue  # a cap of the task's own
-            event = self.passed(budget, standing, now)
-            if event is not None:
-                found.append(event)
+            percent = self.passed(budget, standing)
+            if percent is not None:
+                found.append(percent)
             if self.listener is not _deaf:
                 self._hear(BudgetNews(budget=budget, standing=standing, at=now))
         return found
@@ -121,8 +114,8 @@ class BudgetBoard:
             standing = denied.standing
             self.listener(BudgetNews(budget=budget, standing=standing, at=now, is_refused=True))
 
-    def passed(self, budget: Budget, standing: Standing, now: datetime) -> ThresholdPassed | None:
-        """The highest threshold that is passed and has not been told; it is told with this."""
+    def passed(self, budget: Budget, standing: Standing) -> int | None:
+        """The highest threshold, in percent, that is passed and was not told; now it is."""
         if not budget.thresholds or standing.limit_pico <= 0:
             return None
         share = standing.spent_pico * _PERCENT // standing.limit_pico
@@ -133,7 +126,7 @@ class BudgetBoard:
         self._told[name] = percent
         if len(self._told) > _KEYS:
             self._told.popitem(last=False)
-        return _event(budget, standing, percent, now)
+        return percent
 
     def _named(self, name: str) -> Budget | None:
         return next((each for each in self.budgets if each.name == name), None)
@@ -142,38 +135,11 @@ class BudgetBoard:
         """Tell the listener, unless it has just heard the same."""
         standing, now = news.standing, news.at
         percent = standing.spent_pico * _PERCENT // max(1, standing.limit_pico)
-        before = self._heard.get(standing.key)
+        name = standing.key, standing.limit_pico
+        before = self._heard.get(name)
         if before is not None and before[0] == percent and now - before[1] < _AGAIN:
             return
-        self._heard[standing.key] = percent, now
+        self._heard[name] = percent, now
         if len(self._heard) > _KEYS:
             self._heard.popitem(last=False)
         self.listener(news)
-
-
-def _event(budget: Budget, standing: Standing, percent: int, now: datetime) -> ThresholdPassed:
-    span = budget.span_at(now)
-    return ThresholdPassed(
-        budget=budget.name,
-        key=standing.key,
-        percent=percent,
-        spent_pico=standing.spent_pico,
-        held_pico=standing.held_pico,
-        limit_pico=standing.limit_pico,
-        at=now,
-        resets_at=None if span is None else span.end,
-        spent_at=_spent_at(budget, standing, now),
-    )
-
-
-def _spent_at(budget: Budget, standing: Standing, now: datetime) -> datetime | None:
-    span = budget.span_at(now)
-    if span is None:
-        return None
-    found = forecast(
-        spent_pico=standing.spent_pico,
-        limit_pico=standing.limit_pico,
-        since=span.start,
-        now=now,
-    )
-    return found if found is not None and found < span.end else None

@@ -30,9 +30,11 @@ from farthing.core.budgets import (
 )
 from farthing.core.budgets_windows import WindowKind
 from farthing.errors import ConfigError
+from farthing.pricing import catalog
 from farthing.pricing.money import dump_usd, parse_usd
 
 __all__ = [
+    "MOST_REASON",
     "RaiseSpec",
     "budget_document",
     "dump_budgets",
@@ -45,6 +47,9 @@ _HEAD: Final = """\
 # Budgets, read by farthing and rewritten by `farthing budget`; docs/budgets.md says what they mean.
 """
 
+#: the longest reason of a raise
+MOST_REASON: Final = 200
+
 _ZoneOf = Callable[[str], tzinfo]
 _Usd = str | int
 
@@ -54,7 +59,7 @@ class RaiseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     by_usd: _Usd
     until: Annotated[datetime, msgspec.Meta(tz=True)]
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_REASON)]
 
 
 class _Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,8 +111,14 @@ def parse_budget(document: dict[str, Any], *, zone_of: _ZoneOf) -> Budget:
 
 def raise_of(spec: RaiseSpec) -> BudgetRaise:
     """A raise as a budget has it."""
-    until = spec.until.astimezone(UTC)
-    return BudgetRaise(by_pico=_pico(spec.by_usd, "by_usd"), until=until, reason=spec.reason)
+    by_pico = _pico(spec.by_usd, "by_usd")
+    if by_pico <= 0:
+        raise ConfigError(f"by_usd is {spec.by_usd!r}; a raise is more than nothing")
+    try:
+        until = spec.until.astimezone(UTC)
+    except OverflowError:
+        raise ConfigError(f"until is {spec.until}, which no calendar has in UTC") from None
+    return BudgetRaise(by_pico=by_pico, until=until, reason=spec.reason)
 
 
 def budget_document(budget: Budget) -> dict[str, Any]:
@@ -171,7 +182,7 @@ def _budget(spec: _Spec, zone_of: _ZoneOf) -> Budget:
         scope=spec.scope,
         limit_pico=_pico(spec.limit_usd, f"budget {spec.name!r}: limit_usd"),
         window=spec.window or window,
-        selector=spec.selector,
+        selector=_selector(spec),
         zone=UTC if spec.zone == "UTC" else zone_of(spec.zone),
         mode=spec.mode,
         thresholds=spec.thresholds,
@@ -183,6 +194,13 @@ def _budget(spec: _Spec, zone_of: _ZoneOf) -> Budget:
         on_overrun=spec.on_overrun,
         raises=tuple(raise_of(each) for each in spec.raises),
     )
+
+
+def _selector(spec: _Spec) -> str | None:
+    """A model by any of its names is that model, as in the keys of calls."""
+    if spec.scope != "model" or spec.selector is None:
+        return spec.selector
+    return catalog().canonical(spec.selector) or spec.selector
 
 
 def _pico(amount: _Usd, what: str) -> int:

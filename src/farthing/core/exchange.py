@@ -28,11 +28,12 @@ from typing import Any, Final
 
 import msgspec
 
-from farthing.core.batch_admission import admit_batch, created_batch, created_id
+from farthing.core.batch_admission import admit_batch, created_batch
 from farthing.core.batch_holds import BatchRows
+from farthing.core.batches import created_id
 from farthing.core.exchange_batch import book_results
 from farthing.core.exchange_breaker import began, enter, leave
-from farthing.core.exchange_budget import admit, fitted
+from farthing.core.exchange_budget import admit, admit_unpriced, fitted
 from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import (
     Body,
@@ -45,21 +46,18 @@ from farthing.core.exchange_effects import (
     Now,
     Read,
     Relay,
-    Reserve,
     Send,
     ask,
 )
 from farthing.core.exchange_levers import Levers
-from farthing.core.exchange_loops import check
+from farthing.core.exchange_loops import check, is_due
 from farthing.core.exchange_overrun import OverrunWatch, StreamStopped, stop_event, watch_for
 from farthing.core.exchange_parts import ExchangeParts, Steps
 from farthing.core.exchange_prepare import Setup, bounded, prepare
 from farthing.core.exchange_settle import Verdict, cut, failed, free
 from farthing.core.exchange_tap import BatchLines, Tap
-from farthing.core.hold import describe_refusal
 from farthing.core.keepalive_steps import cancel_pings
-from farthing.core.records import Refused
-from farthing.errors import BudgetExceeded, FarthingError, LedgerError, UpstreamError
+from farthing.errors import BudgetExceeded, FarthingError, UpstreamError
 from farthing.wire.envelope import is_retryable, parse_error, type_of
 from farthing.wire.meter import StreamMeter
 
@@ -95,36 +93,37 @@ class _Exchange(ExchangeParts):
 
     def steps(self) -> Steps:
         """From the budget to the last byte."""
-        cancel_pings(self._progress, self._setup)
-        if self._prepared.loops is not None:
+        prepared = self._prepared
+        if self._setup.keepalive is not None:
+            cancel_pings(self._progress, self._setup)
+        if prepared.loops is not None and is_due(prepared.loops, prepared.levers):
             loop = yield from check(self._progress, self._setup)
             if loop is not None:
                 yield from self._end_refused(loop)
                 return
-        if self._prepared.levers is not None:
-            yield from self._decide(self._prepared.levers)
-        if (yield from self._is_refused()):
+        if prepared.levers is not None:
+            yield from self._decide(prepared.levers)
+        if self._has_budget() and (yield from self._is_refused()):
             return
         yield from self._open()
         head = yield from self._send()
-        if head is not None and head.status == 400 and self._prepared.levers is not None:
-            head = yield from self._without_marks(head, self._prepared.levers)
-        if head is None:
-            return
-        endpoint, batch_id = self._prepared.route.endpoint, self._prepared.route.batch_id
-        is_message = endpoint == "messages"
+        if head is not None and head.status == 400 and prepared.levers is not None:
+            head = yield from self._without_marks(head, prepared.levers)
+        if head is not None:
+            yield from self._answered(head)
+
+    def _answered(self, head: Head) -> Steps:
+        """The steps that this answer takes."""
+        route, rows = self._prepared.route, self._progress.rows
         if head.status >= 300:
-            yield from self._error_answer(head)
-        elif batch_id is not None:
-            yield from self._batch_results(head, batch_id)
-        elif is_message and _is_stream(head):
-            yield from self._stream(head)
-        elif is_message:
-            yield from self._message(head)
-        elif self._progress.rows is not None:
-            yield from self._batch_created(head, self._progress.rows)
-        else:
-            yield from self._pass_on(head)
+            return self._error_answer(head)
+        if route.batch_id is not None:
+            return self._batch_results(head, route.batch_id)
+        if route.endpoint == "messages":
+            return self._stream(head) if _is_stream(head) else self._message(head)
+        if rows is not None:
+            return self._batch_created(head, rows)
+        return self._pass_on(head)
 
     def give_up(self) -> Steps:
         """End an exchange that was interrupted, by ``Prompt`` effects alone."""
@@ -145,37 +144,37 @@ class _Exchange(ExchangeParts):
 
     def leave(self) -> None:
         """However it ended: what it probes is not left waiting."""
-        leave(self._progress, self._setup)
+        if self._setup.breakers is not None:
+            leave(self._progress, self._setup.breakers)
 
     # -- before sending ---------------------------------------------------------------------------
 
-    def _is_refused(self) -> Generator[Effect[Any], Any, bool]:
-        """Hold the worst case in the task's budget; answer the client if it does not fit."""
-        prepared = self._prepared
-        if prepared.budget_problem is not None:
-            return (yield from self._unheld("budget.unreadable", prepared.budget_problem))
-        if self._setup.board.budgets and prepared.route.endpoint == "messages":
-            refusal = yield from admit(self._progress.call, self._progress, self._setup)
-            return refusal is not None and (yield from self._refuse(refusal.code, refusal.message))
-        rows = self._progress.call.rows
-        if rows is not None:
-            refusal = yield from admit_batch(rows, self._progress, self._setup)
-            return refusal is not None and (yield from self._refuse(refusal.code, refusal.message))
-        if prepared.cap_pico is None:
-            return False
-        if prepared.worst is None:
-            return (yield from self._unheld("budget.unpriced", "this call has no price"))
-        reserve = Reserve(
-            prepared.scope, prepared.worst.hold_pico, prepared.cap_pico, prepared.reservation_id
+    def _has_budget(self) -> bool:
+        """Is there anything to ask before it is sent? Mostly not."""
+        prepared, call = self._prepared, self._progress.call
+        return (
+            prepared.cap_pico is not None
+            or prepared.budget_problem is not None
+            or call.rows is not None
+            or bool(self._setup.board.budgets)
         )
-        try:
-            reply = yield from ask(reserve)
-        except LedgerError:
-            return (yield from self._unheld("budget.ledger_fault", "the ledger cannot be asked"))
-        if isinstance(reply, Refused):
-            return (yield from self._refuse("budget.refused", describe_refusal(reply)))
-        self._progress.hold_pico = reply.amount_pico
-        return False
+
+    def _is_refused(self) -> Generator[Effect[Any], Any, bool]:
+        """Hold the worst case in every budget; answer the client if it does not fit."""
+        prepared, call, setup = self._prepared, self._progress.call, self._setup
+        problem = prepared.budget_problem
+        # Whatever a client says of a budget of its own: it has no part in the operator's.
+        if problem is not None and (yield from self._unheld("budget.unreadable", problem)):
+            return True
+        if call.rows is not None:
+            refusal = yield from admit_batch(call.rows, self._progress, setup)
+        elif not setup.board.budgets and prepared.cap_pico is None:
+            return False
+        elif prepared.route.endpoint == "messages":
+            refusal = yield from admit(call, self._progress, setup)
+        else:
+            refusal = admit_unpriced(call, prepared, setup)
+        return refusal is not None and (yield from self._refuse(refusal.code, refusal.message))
 
     def _unheld(self, code: str, why: str) -> Generator[Effect[Any], Any, bool]:
         """No hold could be made: go on, or refuse where budgets fail closed."""
@@ -202,14 +201,15 @@ class _Exchange(ExchangeParts):
     def _send(self) -> Generator[Effect[Any], Any, Head | None]:
         progress = self._progress
         passage = progress.passage
-        yield from passage.wait(self._prepared.plan.fanout)
+        if self._prepared.plan.fanout is not None:
+            yield from passage.wait(self._prepared.plan.fanout)
         levers = self._prepared.levers
         if levers is not None:
             now: Moment = yield Now()
             levers.began(now, has_waited=passage.has_gained)
         progress.is_sent = True  # from here on it may have been, whatever interrupts us
         try:
-            progress.head = yield Send(self._prepared.plan.body)
+            head: Head = yield Send(self._prepared.plan.body)
         except UpstreamError as error:
             yield from passage.left()
             progress.is_sent = error.was_sent
@@ -217,15 +217,18 @@ class _Exchange(ExchangeParts):
             if not error.was_sent:
                 yield from self._may_be_retried()
             return None
-        if levers is not None and progress.head.status < 300:
-            levers.first_byte(progress.head.at_ns)
-        if progress.head.status < 300:
-            began(progress, self._setup)
-        if progress.head.status >= 300:
-            yield from passage.left()
-        elif not _is_stream(progress.head):
-            yield from passage.began()
-        return progress.head
+        progress.head = head
+        if head.status < 300:
+            if levers is not None:
+                levers.first_byte(head.at_ns)
+            if self._setup.breakers is not None:
+                began(progress, head, self._setup, self._setup.breakers)
+        if passage.is_followed:
+            if head.status >= 300:
+                yield from passage.left()
+            elif not _is_stream(head):
+                yield from passage.began()
+        return head
 
     def _decide(self, levers: Levers) -> Steps:
         """What the levers make of the request; the bound of what it costs follows."""
@@ -277,32 +280,32 @@ class _Exchange(ExchangeParts):
         hint = {} if verdict is None else {"x-should-retry": verdict}
         if is_retryable(head.status, hint):
             yield from self._may_be_retried()
-        yield from self._deliver(head, body.raw if body.is_whole else None)
+        yield Deliver(self._client_head(head, body.raw if body.is_whole else None))
         if not body.is_whole:
             yield Deliver(body.raw)
             yield Relay(tap)
 
     def _message(self, head: Head) -> Steps:
         """A plain answer: held until its usage is read, so that its headers say what it cost."""
-        tap = yield from self._tap(head, None)
+        tap = self._plain_tap(head, None) or (yield from self._tap(head, None))
         try:
             body: Body = yield Read(tap, self._setup.answer_limit_bytes)
         except UpstreamError as error:
             yield from self._failed(error)
             return
-        verdict = yield from self._verdict_of(tap.decoded(body.raw) if body.is_whole else b"")
-        settled = yield from self._settle(verdict)
-        yield from self._deliver(head, body.raw if body.is_whole else None, settled)
+        plain = tap.decoded(body.raw) if body.is_whole else b""
+        settled = yield from self._settle(self._verdict_of(plain, body.at))
+        yield Deliver(self._client_head(head, body.raw if body.is_whole else None, settled))
         if not body.is_whole:
             yield Deliver(body.raw)
             yield Relay(tap)
 
     def _stream(self, head: Head) -> Steps:
         meter = StreamMeter()
-        tap = yield from self._tap(head, meter)
+        tap = self._plain_tap(head, meter) or (yield from self._tap(head, meter))
         prices, received = self._setup.prices, self._progress.call.received.at
         tap.watch = watch = watch_for(meter, self._prepared, prices, received)
-        yield from self._deliver(head, None)
+        yield Deliver(self._client_head(head, None))
         try:
             is_over = yield from self._relay(tap)
         except UpstreamError:
@@ -352,7 +355,7 @@ class _Exchange(ExchangeParts):
         else:
             held = created_batch(rows, batch_id, self._setup)
             yield from self._settle(msgspec.structs.replace(free(), batch=held))
-        yield from self._deliver(head, body.raw if body.is_whole else None)
+        yield Deliver(self._client_head(head, body.raw if body.is_whole else None))
         if not body.is_whole:
             yield Deliver(body.raw)
             yield Relay(tap)
@@ -360,7 +363,7 @@ class _Exchange(ExchangeParts):
     def _pass_on(self, head: Head) -> Steps:
         """An answer that says nothing about money."""
         tap = yield from self._tap(head, None)
-        yield from self._deliver(head, None)
+        yield Deliver(self._client_head(head, None))
         try:
             yield Relay(tap)
         except UpstreamError:
@@ -374,7 +377,7 @@ class _Exchange(ExchangeParts):
         """Book each result as it passes; reading them again books nothing twice."""
         lines = BatchLines()
         tap = yield from self._tap(head, lines)
-        yield from self._deliver(head, None)
+        yield Deliver(self._client_head(head, None))
         is_over = False
         try:
             while not is_over:

@@ -36,14 +36,13 @@ from farthing.core.breaker_values import (
     outcome_kind,
     refusal,
 )
-from farthing.core.exchange_call import Call, Moment
-from farthing.core.exchange_effects import ClientHead, answer_of
+from farthing.core.exchange_call import Call, Moment, route_of
+from farthing.core.exchange_effects import ClientHead, Head, answer_of
 from farthing.core.exchange_prepare import Setup
 from farthing.core.exchange_settle import Progress, Verdict
 
 __all__ = ["Entry", "began", "enter", "judge", "leave"]
 
-_MESSAGES: Final = "/v1/messages"
 _BREAKER: Final = b"x-farthing-breaker"
 _LOOP: Final = "loop.refused"
 _FAILED_OPEN_NOTE: Final = "fail_open.breaker"
@@ -80,7 +79,9 @@ _BUSY: Final = Outcome(kind="busy")
 def enter(call: Call, setup: Setup) -> Entry | ClientHead:
     """May the call go on? Else the answer that it gets."""
     breakers = setup.breakers
-    if breakers is None or call.path != _MESSAGES or call.method != "POST" or call.ping_for:
+    if breakers is None or call.method != "POST" or call.ping_for:
+        return _NO_CIRCUITS
+    if route_of(call.method, call.path).endpoint != "messages":
         return _NO_CIRCUITS
     if not breakers.is_any_open:
         return _FREE
@@ -90,10 +91,10 @@ def enter(call: Call, setup: Setup) -> Entry | ClientHead:
         return _FAILED
 
 
-def began(progress: Progress, setup: Setup) -> None:
+def began(progress: Progress, head: Head, setup: Setup, breakers: Breakers) -> None:
     """A good answer begins: whom the call probes for need not wait for the end of a long stream."""
-    allowed, breakers, head = progress.allowed, setup.breakers, progress.head
-    if allowed is None or not allowed.probes or breakers is None or head is None:
+    allowed = progress.allowed
+    if allowed is None or not allowed.probes:
         return
     received = progress.call.received
     waited = timedelta(microseconds=(head.at_ns - received.ns) // 1_000)
@@ -101,10 +102,12 @@ def began(progress: Progress, setup: Setup) -> None:
     _tell(changes, progress, setup)
 
 
-def judge(progress: Progress, verdict: Verdict, now: Moment, setup: Setup) -> None:
+def judge(
+    progress: Progress, verdict: Verdict, now: Moment, setup: Setup, breakers: Breakers
+) -> None:
     """How the call ended, once; what opened by it becomes a note of its row."""
-    allowed, breakers = progress.allowed, setup.breakers
-    if allowed is None or breakers is None:
+    allowed = progress.allowed
+    if allowed is None:
         return
     progress.allowed = None
     prepared = progress.prepared
@@ -122,12 +125,12 @@ def judge(progress: Progress, verdict: Verdict, now: Moment, setup: Setup) -> No
     _tell(changes, progress, setup)
 
 
-def leave(progress: Progress, setup: Setup) -> None:
+def leave(progress: Progress, breakers: Breakers) -> None:
     """Whatever ended the conversation: a probe that was not judged says nothing."""
-    allowed, breakers = progress.allowed, setup.breakers
-    if breakers is not None and progress.hold_pico is not None:
+    allowed = progress.allowed
+    if progress.hold_pico is not None:
         breakers.freed()
-    if allowed is None or breakers is None or not allowed.probes:
+    if allowed is None or not allowed.probes:
         return
     progress.allowed = None
     keys = [key for key, _ in allowed.probes]

@@ -28,7 +28,7 @@ from farthing.core.budgets import Budget, Step, key_of
 from farthing.core.budgets_account import Admitted, Claim, Denied, Reservation, Standing
 from farthing.core.budgets_bound import NOTE_TOKENS, CallBound, clamped, rewritten
 from farthing.core.exchange_call import Call
-from farthing.core.exchange_effects import Effect, Note, ReserveAll, ask
+from farthing.core.exchange_effects import Effect, Note, Reserve, ask
 from farthing.core.exchange_plan import Plan
 from farthing.core.exchange_prepare import Prepared, Setup
 from farthing.core.exchange_settle import Progress, Verdict
@@ -43,10 +43,12 @@ __all__ = [
     "TASK_CAP",
     "Refusal",
     "admit",
+    "admit_unpriced",
     "batch_keys",
     "describe_denied",
     "fitted",
     "learn",
+    "named_model",
     "unkept",
 ]
 
@@ -72,6 +74,23 @@ def admit(call: Call, progress: Progress, setup: Setup) -> _Admission:
     if not asking.applying and progress.prepared.cap_pico is None:
         return None
     return (yield from asking.run())
+
+
+def admit_unpriced(call: Call, prepared: Prepared, setup: Setup) -> Refusal | None:
+    """A call to a path that we know no price for, and that may well cost something."""
+    is_paid = prepared.route.endpoint == "other" and not prepared.route.is_free
+    if not is_paid or not call.path.startswith("/v1/"):
+        return None
+    refuses = [
+        budget.name
+        for budget in setup.board.budgets
+        if budget.on_unpriced == "refuse"
+        and key_of(budget, prepared.attribution, None, call.received.at) is not None
+    ]
+    why = f"{prepared.route.path} has no price"
+    if not refuses:
+        return None
+    return Refusal(code="budget.unpriced", message=unkept(refuses, why, is_price=True))
 
 
 def fitted(prepared: Prepared, plan: Plan) -> Plan | None:
@@ -102,7 +121,7 @@ class _Asking:
         self._prepared = prepared
         self._progress = progress
         self._setup = setup
-        who, model = prepared.attribution, prepared.model
+        who, model = prepared.attribution, named_model(prepared.model, setup)
         found = [(each, key_of(each, who, model, self._now)) for each in setup.board.budgets]
         #: budgets with their keys, the widest scope first
         self.applying = [(each, key) for each, key in found if key is not None]
@@ -113,9 +132,10 @@ class _Asking:
 
     def run(self) -> _Admission:
         """Ask, step down, ask again."""
-        bound, request = self._bound()
-        if bound is None:
+        found = self._bound()
+        if found is None:
             return (yield from self._unheld("budget.unpriced", "this call has no price"))
+        bound, request = found
         while True:
             try:
                 reply = self._single_call(bound) or (yield from self._ask(bound))
@@ -134,14 +154,14 @@ class _Asking:
 
     # -- asking -----------------------------------------------------------------------------------
 
-    def _bound(self) -> tuple[CallBound | None, Request]:
-        """What the call can cost, by all that is known of it."""
+    def _bound(self) -> tuple[CallBound, Request] | None:
+        """What the call can cost, by all that is known of it; None: it has no price."""
         prepared, setup = self._prepared, self._setup
-        request = Request.parse(prepared.plan.body)
         worst = prepared.worst
         traits = setup.prices.traits(prepared.model) if prepared.model else None
-        if worst is None or traits is None:
-            return None, request
+        if worst is None or traits is None:  # or no body that can be read
+            return None
+        request = Request.parse(prepared.plan.body)
         try:
             prompt = setup.board.prompts.bound(request, traits, setup.memo)
         except RequestError:  # the provider says so better than we could
@@ -209,7 +229,7 @@ class _Asking:
         # Known before it is asked for: who is interrupted in between gives it back.
         prepared.budget_keys = tuple(dict.fromkeys(each.key for each in claims))
         reservation = Reservation(reservation_id=prepared.reservation_id, claims=tuple(claims))
-        return (yield from ask(ReserveAll(reservation)))
+        return (yield from ask(Reserve(reservation)))
 
     def _hold(self, admitted: Admitted, bound: CallBound) -> None:
         """It is held: so much, and the interval of a lost answer ends there."""
@@ -232,8 +252,8 @@ class _Asking:
         return min((c.worst_pico for c in self._asked if c.budget in names), default=None)
 
     def _tell(self, admitted: Admitted) -> Generator[Effect[Any], Any, None]:
-        for event in self._setup.board.told(self._asked, admitted.standings, self._now):
-            yield from self._noted(f"budget.threshold.{event.percent}")
+        for percent in self._setup.board.told(self._asked, admitted.standings, self._now):
+            yield from self._noted(f"budget.threshold.{percent}")
 
     # -- asking for less --------------------------------------------------------------------------
 
@@ -332,11 +352,16 @@ def unkept(names: Sequence[str], why: str, *, is_price: bool) -> str:
     return f'{whose} cannot be kept: {why}; {how}, or set {field} = "allow" for it'
 
 
+def named_model(model: str | None, setup: Setup) -> str | None:
+    """The model as budgets call it, whichever of its names a call uses."""
+    return None if model is None else setup.prices.canonical(model) or model
+
+
 def batch_keys(
     result: BatchResult, who: Attribution, setup: Setup, now: datetime
 ) -> tuple[str, ...]:
     """The budgets that a batch's item counts in, from when its result passes, if none held it."""
-    model = result.message.model if result.message is not None else None
+    model = named_model(result.message.model if result.message is not None else None, setup)
     found = (key_of(each, who, model, now) for each in setup.board.budgets if each.scope != _CALL)
     return tuple(dict.fromkeys(key for key in found if key is not None))
 
@@ -344,6 +369,12 @@ def batch_keys(
 def describe_denied(denied: Denied, what: str = "this call") -> str:
     """What a client reads when a budget does not hold its call, or whatever else it asked for."""
     claim, standing = denied.claim, denied.standing
+    if claim.key.startswith(f"{_CALL}:"):
+        return (
+            f"the budget {claim.budget!r} over single calls allows {show_usd(claim.limit_pico)}, "
+            f"and {what} may cost up to {show_usd(claim.worst_pico)}: raise the budget, or lower "
+            "max_tokens"
+        )
     reset = ""
     if claim.resets_at is not None:
         reset = f"; it begins anew at {claim.resets_at:%Y-%m-%dT%H:%MZ}"

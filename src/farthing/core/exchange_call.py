@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from farthing.core.batch_scan import BatchScan
+from farthing.core.masking import masked
 from farthing.core.records import Attribution, Endpoint
 
 __all__ = ["Call", "Moment", "Route", "route_of"]
@@ -77,16 +78,17 @@ _MESSAGES: Final = Route(endpoint="messages", path="POST /v1/messages")
 _COUNTING: Final = Route(
     endpoint="count_tokens", path="POST /v1/messages/count_tokens", is_free=True
 )
+_KNOWN: Final = {"/v1/messages": _MESSAGES, "/v1/messages/count_tokens": _COUNTING}
 
 
 def route_of(method: str, path: str) -> Route:
     """The class of a path; what we do not know is passed on and recorded without a price."""
-    if method == "POST" and path == "/v1/messages":
-        return _MESSAGES
-    if method == "POST" and path == "/v1/messages/count_tokens":
-        return _COUNTING
+    if method == "POST":
+        known = _KNOWN.get(path.rstrip("/"))  # a slash at its end must not be a way around
+        if known is not None:
+            return known
     results = _RESULTS.fullmatch(path) if method == "GET" else None
-    family = "/".join(path.split("/")[:3])[:64] if path.startswith("/v1/") else "/"
+    family = masked("/".join(path.split("/")[:3]))[:64] if path.startswith("/v1/") else "/"
     return Route(
         endpoint="other",
         path=f"{method[:16]} {family}",

@@ -1,6 +1,6 @@
 """What an exchange asks for: each effect names the type of its reply.
 
-``held = yield from ask(Reserve(...))`` is typed by ``Reserve(Effect[Held | Refused])``. The effects
+``held = yield from ask(Reserve(...))`` is typed by ``Reserve(Effect[Admitted | Denied])``. Effects
 that a driver performs without waiting (``Prompt``) are those that an interrupted exchange may still
 ask for; ``Wait``, ``Send``, ``Read``, ``Relay`` and ``Deliver`` it may not.
 """
@@ -17,7 +17,7 @@ from farthing.core.exchange_call import Moment
 from farthing.core.exchange_tap import Decoder, Tap
 from farthing.core.fanout import Ticket
 from farthing.core.pins import LineagePin
-from farthing.core.records import Held, Opened, Refused, Settlement
+from farthing.core.records import Opened, Settlement
 from farthing.errors import FarthingError
 from farthing.wire.envelope import dump_refusal
 
@@ -40,7 +40,6 @@ __all__ = [
     "Relay",
     "Release",
     "Reserve",
-    "ReserveAll",
     "Send",
     "Settle",
     "Wait",
@@ -61,20 +60,23 @@ class Effect(msgspec.Struct, Generic[_Reply], frozen=True):
     """Something only a driver can do; ``_Reply`` is what comes back."""
 
 
-class Head(msgspec.Struct, frozen=True):
+class Head(msgspec.Struct):
     """The head of an upstream answer and when it came."""
 
     status: int
     headers: _RawHeaders
     sent_ns: int
     at_ns: int
+    #: the first value of each name, from when one is asked for
+    _values: dict[bytes, bytes] | None = None
 
     def header(self, name: bytes) -> str | None:
         """The first value of a header by its lower-case name."""
-        for key, value in self.headers:
-            if key == name:
-                return value.decode("latin-1")
-        return None
+        values = self._values
+        if values is None:
+            values = self._values = dict(reversed(self.headers))
+        value = values.get(name)
+        return None if value is None else value.decode("latin-1")
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -104,16 +106,7 @@ class Now(Effect[Moment], frozen=True):
     """What time is it?"""
 
 
-class Reserve(Effect[Held | Refused], frozen=True):
-    """Hold an amount in a budget."""
-
-    scope: str
-    amount_pico: int
-    cap_pico: int
-    reservation_id: str
-
-
-class ReserveAll(Effect[Admitted | Denied], frozen=True):
+class Reserve(Effect[Admitted | Denied], frozen=True):
     """Hold in every budget that applies, or in none."""
 
     reservation: Reservation
@@ -168,9 +161,7 @@ class Wake(Effect[None], frozen=True):
     tickets: tuple[Ticket, ...]
 
 
-Prompt = (
-    Now | Reserve | ReserveAll | Release | Open | Settle | Note | DecoderFor | Recall | Keep | Wake
-)
+Prompt = Now | Reserve | Release | Open | Settle | Note | DecoderFor | Recall | Keep | Wake
 
 
 # -- performed by waiting -------------------------------------------------------------------------

@@ -42,20 +42,18 @@ from farthing.pricing.money import show_usd
 from farthing.wire.apply import apply
 from farthing.wire.request import Request
 
-__all__ = ["booked", "check"]
+__all__ = ["booked", "check", "is_due"]
 
 _CODE: Final = "loops"
-#: of a task tree; the others are of a history
-_OF_TREES: Final[frozenset[LoopKind]] = frozenset(
-    {"recursion_depth", "fan_out", "fan_out_rate", "turns", "cost_velocity", "cost_cap"}
-)
 _NOTHING_SEEN: Final = LoopDecision(action="pass", finding=None)
 _STRENGTH: Final[tuple[Action, ...]] = ("pass", "alert", "note", "escalate", "stop")
-_BEYOND: Final = {
+#: kinds of a task tree, and what a refusal says of each; the others are of a history
+_OF_TREES: Final[dict[LoopKind, str]] = {
     "recursion_depth": "tasks are nested {0} deep",
     "fan_out": "the tree has {0} tasks below its root",
     "fan_out_rate": "{0} tasks began within a minute",
     "turns": "the task has made {0} calls",
+    "cost_velocity": "the tree has overspent {0} % of what loops.patience grants",
     "cost_cap": "the tree has spent {0} % of what it may within a minute",
 }
 
@@ -72,6 +70,11 @@ class _Seen(NamedTuple):
     @property
     def is_of_tree(self) -> bool:
         return self.finding.kind in _OF_TREES
+
+
+def is_due(looking: Looking, levers: Levers | None) -> bool:
+    """Can ``check`` come to anything? Not in a short history that brings no notes along."""
+    return looking.is_long or bool(looking.grown) or levers is not None
 
 
 def check(
@@ -98,17 +101,18 @@ def check(
     return None
 
 
-def booked(progress: Progress, verdict: Verdict, now: Moment, setup: Setup) -> None:
+def booked(progress: Progress, verdict: Verdict, now: Moment, watch: LoopWatch) -> None:
     """What a call cost, for what its turns may turn out to be."""
-    watch, cost, prepared = setup.loops, verdict.cost, progress.prepared
-    if watch is None or cost is None or not cost.total or progress.call.ping_for is not None:
+    cost, prepared = verdict.cost, progress.prepared
+    pico = 0 if cost is None else cost.total
+    if not pico or progress.call.ping_for is not None:
         return
     who = prepared.attribution
     if watch.speeds.is_on:
         workload = who.task_type or who.source
-        watch.speeds.spent((who.key_scope, who.root_task_id), workload, now.ns, cost.total)
+        watch.speeds.spent((who.key_scope, who.root_task_id), workload, now.ns, pico)
     if prepared.loops is not None:
-        watch.spent(prepared.loops.lineage_id, cost.total)
+        watch.spent(prepared.loops.lineage_id, pico)
 
 
 # -- seeing ---------------------------------------------------------------------------------------
@@ -179,7 +183,7 @@ def _error(seen: _Seen) -> LoopDetectedError:
         return LoopDetectedError(
             f"{error} The repeats cost {show_usd(wasted, 4)}.", match=seen.finding
         )
-    what = _BEYOND[seen.finding.kind].format(seen.finding.repeats)
+    what = _OF_TREES[seen.finding.kind].format(seen.finding.repeats)
     return LoopDetectedError(
         f"stopped: {what}, more than the limit of loops. What runs may go on; begin less, or raise "
         "the limit",

@@ -33,7 +33,7 @@ from farthing.core.exchange_loops import booked
 from farthing.core.exchange_prepare import Prepared, Setup
 from farthing.core.exchange_settle import Progress, Verdict, cut, of_message, settlement
 from farthing.core.exchange_tap import BatchLines, Tap
-from farthing.core.fanout_steps import Passage
+from farthing.core.fanout_steps import ALONE, Passage
 from farthing.core.joining import Failure
 from farthing.core.keepalive_steps import own_accounting, plan_pings
 from farthing.core.records import Accounting, Settlement
@@ -62,7 +62,7 @@ class ExchangeParts:
         self._progress = Progress(
             call=call,
             prepared=prepared,
-            passage=Passage(setup.fanout),
+            passage=ALONE if setup.fanout is None else Passage(setup.fanout),
             allowed=entry.allowed,
             notes=[*entry.notes],
         )
@@ -81,6 +81,13 @@ class ExchangeParts:
             self._progress.is_open = True
         self._is_opening = False
 
+    def _plain_tap(self, head: Head, reader: StreamMeter | BatchLines | None) -> Tap | None:
+        """The tap of an answer without an encoding; None: there is one, ``_tap`` asks for it."""
+        if head.header(b"content-encoding") is not None:
+            return None
+        tap = self._progress.tap = Tap(reader)
+        return tap
+
     def _tap(
         self, head: Head, reader: StreamMeter | BatchLines | None
     ) -> Generator[Effect[Any], Any, Tap]:
@@ -96,10 +103,9 @@ class ExchangeParts:
         self._progress.tap = tap
         return tap
 
-    def _verdict_of(self, plain: bytes) -> Generator[Effect[Any], Any, Verdict]:
+    def _verdict_of(self, plain: bytes, now: Moment) -> Verdict:
         """What a plain message cost, or the interval where it does not say."""
         progress, prices = self._progress, self._setup.prices
-        now: Moment = yield Now()
         try:
             message = usage_of_message(plain)
         except UpstreamError:
@@ -124,7 +130,9 @@ class ExchangeParts:
         if not progress.is_open:
             yield from self._open()
         now: Moment = yield Now()
-        judge(progress, verdict, now, self._setup)
+        setup = self._setup
+        if setup.breakers is not None:
+            judge(progress, verdict, now, setup, setup.breakers)
         record = settlement(progress, verdict, now, self._accounted(verdict))
         if progress.is_open:
             try:
@@ -134,24 +142,31 @@ class ExchangeParts:
         elif progress.hold_pico is not None:
             yield from self._release()  # no row will ever end this hold
         progress.is_settled = True
-        prepared = self._prepared
-        self._setup.decided.ended(
-            prepared.attribution, prepared.model, prepared.plan.reasons, record
-        )
-        plan_pings(progress, verdict, self._setup)
-        booked(progress, verdict, now, self._setup)
-        if self._setup.board.budgets:
-            learn(self._prepared, verdict, self._setup)
+        self._told(record, verdict, now)
         for code in record.notes:
             if code.startswith("fail_open."):
                 yield from self._counted(code)
         return record
 
+    def _told(self, record: Settlement, verdict: Verdict, now: Moment) -> None:
+        """Whoever learns from how exchanges end hears of it."""
+        progress, prepared, setup = self._progress, self._prepared, self._setup
+        if setup.decided.is_kept:
+            reasons = prepared.plan.reasons
+            setup.decided.ended(prepared.attribution, prepared.model, reasons, record)
+        if setup.keepalive is not None:
+            plan_pings(progress, verdict, setup)
+        if setup.loops is not None:
+            booked(progress, verdict, now, setup.loops)
+        if prepared.prompt_digest is not None:
+            learn(prepared, verdict, setup)
+
     def _accounted(self, verdict: Verdict) -> Accounting | None:
         """The engine's account of this exchange."""
         levers, head = self._prepared.levers, self._progress.head
         if levers is None:
-            return own_accounting(self._progress.call, verdict)
+            call = self._progress.call
+            return None if call.ping_for is None else own_accounting(call, verdict)
         model = verdict.model or self._prepared.model
         day = self._progress.call.received.at
         answer = EngineAnswer(
@@ -196,7 +211,9 @@ class ExchangeParts:
             head = msgspec.structs.replace(head, headers=[*head.headers, (_LOOP, loop)])
         yield Deliver(head)
 
-    def _deliver(self, head: Head, body: bytes | None, settled: Settlement | None = None) -> Steps:
+    def _client_head(
+        self, head: Head, body: bytes | None, settled: Settlement | None = None
+    ) -> ClientHead:
         """The upstream's head as it came, and ours added."""
         own = [(_EXCHANGE_ID, self._prepared.exchange_id.encode())]
         if self._progress.loop is not None:
@@ -206,7 +223,7 @@ class ExchangeParts:
             own.append((_COST, dump_usd(total).encode()))
             if settled.baseline_pico is not None:
                 own.append((_SAVED, dump_usd(settled.baseline_pico - total).encode()))
-        yield Deliver(ClientHead(head.status, [*head.headers, *own], body))
+        return ClientHead(head.status, [*head.headers, *own], body)
 
     def _noted(self, code: str) -> Steps:
         self._progress.note(code)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from farthing.core.attribution import attribute, key_scope, keyed_digest
+from farthing.core.attribution import attribute, clean_name, key_scope, keyed_digest
 from farthing.core.batches import BatchBook
 from farthing.core.breaker import Breakers
 from farthing.core.budgets_board import BudgetBoard
@@ -32,6 +32,7 @@ from farthing.core.keepalive import KeepAlive
 from farthing.core.loop_watch import LoopWatch
 from farthing.core.records import Attribution, Opened
 from farthing.core.subscription import SUBSCRIPTION_NOTE, is_subscription
+from farthing.core.task_roots import TaskRoots
 from farthing.errors import RequestError
 from farthing.pricing.catalog import Catalog
 from farthing.pricing.money import parse_usd
@@ -67,6 +68,8 @@ class Setup:
     joining: Joining = field(default_factory=Joining)
     memo: BlockMemo = field(default_factory=BlockMemo)
     batches: BatchBook = field(default_factory=BatchBook)
+    #: what is below another task, for budgets and limits of its tree
+    roots: TaskRoots = field(default_factory=TaskRoots)
     #: budgets over every scope; ``task_cap_pico`` and a client's header come on top
     board: BudgetBoard = field(default_factory=BudgetBoard)
     #: None: nobody looks for loops
@@ -89,7 +92,6 @@ class Prepared(msgspec.Struct, kw_only=True):
     #: the engine's part of this call, where it has one
     levers: Levers | None
     model: str | None
-    max_tokens: int | None
     is_streamed: bool
     worst: WorstCase | None
     cap_pico: int | None
@@ -149,26 +151,27 @@ class Prepared(msgspec.Struct, kw_only=True):
 
 
 _BUDGET: Final = "x-farthing-budget-usd"
-#: model ids are short and plain; what else a client writes there does not rest
-_MODEL: Final = re.compile(r"[\w.:@/-]{1,120}", re.ASCII)
+_MODEL_CALLS: Final = frozenset({"messages", "count_tokens"})
+#: model ids are short and plain, and no keys; what else a client writes there does not rest
+_MODEL: Final = re.compile(r"(?!.*\bsk-[\w-]{8})[\w.:@/-]{1,120}", re.ASCII)
 
 
 def prepare(call: Call, setup: Setup, body_digest: str | None = None) -> Prepared:
     """Read, attribute, join, plan and bound one call; ``body_digest`` if it is known already."""
     notes = _remarks(call)
     route = route_of(call.method, call.path)
-    is_model_call = route.endpoint in {"messages", "count_tokens"}
     is_priced = route.endpoint == "messages"
-    reading = _read(call, setup, notes) if is_priced else None
-    request = reading.request if reading else None
-    if is_model_call and request is None:
-        request = _parsed(call.body, notes)
+    reading = _read(call, setup.engine, notes) if is_priced and setup.engine is not None else None
+    request = reading.request if reading else _request(call, route, notes)
     attribution = call.ping_for or _attributed(call, request, setup, notes)
     # SHA-256 has its own instructions on today's machines; the key comes on top of 32 bytes
     digest = body_digest or keyed_digest(sha256(call.body).digest(), setup.install_key)
-    failure = _failed_before(call, attribution, digest, setup) if is_priced else None
-    is_held = is_priced or call.rows is not None
-    cap, problem = _cap(call, setup) if is_held else (None, None)
+    failure = None
+    if is_priced and len(setup.joining):
+        failure = _failed_before(call, attribution, digest, setup)
+    cap, problem = None, None
+    if is_priced or call.rows is not None:
+        cap, problem = _cap(call, setup) if _BUDGET in call.headers else (setup.task_cap_pico, None)
     found = Prepared(
         route=route,
         exchange_id=failure.exchange_id if failure else call.exchange_id,
@@ -176,10 +179,9 @@ def prepare(call: Call, setup: Setup, body_digest: str | None = None) -> Prepare
         attribution=attribution,
         body_digest=digest,
         plan=Plan(body=call.body),
-        levers=_levers(call, reading, attribution, setup, notes),
-        model=_model(request),
-        max_tokens=request.max_tokens if request else None,
-        is_streamed=request.stream if request else False,
+        levers=None if reading is None else _levers(call, reading, attribution, setup, notes),
+        model=None if request is None else _model(request),
+        is_streamed=request is not None and request.stream,
         worst=bounded(call, request, setup, notes) if is_priced and request else None,
         cap_pico=cap,
         budget_problem=problem,
@@ -197,32 +199,32 @@ def _failed_before(call: Call, who: Attribution, digest: str, setup: Setup) -> F
 
 
 def _looking(call: Call, request: Request, watch: LoopWatch, found: Prepared) -> Looking | None:
-    return guarded(
-        lambda: look(
-            call,
-            request,
-            watch,
-            who=found.attribution,
-            levers=found.levers,
-            is_first=found.attempt == 1,
-        ),
-        None,
-        code="loops",
-        notes=found.notes,
-    )
+    is_first = found.attempt == 1
+    try:
+        return look(
+            call, request, watch, who=found.attribution, levers=found.levers, is_first=is_first
+        )
+    except Exception:  # noqa: BLE001  protects the call: the guard is ours
+        found.notes.append("fail_open.loops")
+        return None
 
 
 def _remarks(call: Call) -> list[str]:
     """What is to be said of whoever calls."""
-    notes = [SUBSCRIPTION_NOTE] if is_subscription(call.headers) else list[str]()
+    notes: list[str] = []
+    if "x-api-key" not in call.headers and is_subscription(call.headers):
+        notes.append(SUBSCRIPTION_NOTE)
     if call.ping_for is not None:
         notes.append("own.ping")
     return notes
 
 
-def _parsed(body: bytes, notes: list[str]) -> Request | None:
+def _request(call: Call, route: Route, notes: list[str]) -> Request | None:
+    """The request of a call to a model; None where it is none, or cannot be read."""
+    if route.endpoint not in _MODEL_CALLS:
+        return None
     try:
-        request = Request.parse(body)
+        request = Request.parse(call.body)
         request.model  # noqa: B018  a name that cannot be read makes the rest unreadable too
     except RequestError:  # the provider says so better than we could
         notes.append("request.unreadable")
@@ -231,15 +233,18 @@ def _parsed(body: bytes, notes: list[str]) -> Request | None:
 
 
 def _attributed(call: Call, request: Request | None, setup: Setup, notes: list[str]) -> Attribution:
-    found = guarded(
-        lambda: attribute(
+    try:
+        who = attribute(
             call.headers, request, install_key=setup.install_key, key_name=call.key_name
-        ),
-        None,
-        code="attribution",
-        notes=notes,
-    )
-    return found or Attribution(
+        )
+        if who.parent_task_id is None and who.task_id == who.root_task_id:
+            return who
+        # the root of a Claude Code agent is the session, which its headers say
+        said = clean_name(call.headers.get("x-farthing-root", ""))
+        return setup.roots.settled(who, says_root=said is not None or who.source != "header")
+    except Exception:  # noqa: BLE001  protects the call: attribution is ours
+        notes.append("fail_open.attribution")
+    return Attribution(
         task_id="unattributed",
         root_task_id="unattributed",
         key_scope=call.key_name or key_scope({}, setup.install_key),
@@ -247,10 +252,9 @@ def _attributed(call: Call, request: Request | None, setup: Setup, notes: list[s
     )
 
 
-def _read(call: Call, setup: Setup, notes: list[str]) -> Reading | None:
+def _read(call: Call, engine: Engine, notes: list[str]) -> Reading | None:
     """Parsed after the conversation's last request; None: the plain parser has its turn."""
-    engine = setup.engine
-    if engine is None or call.ping_for is not None:
+    if call.ping_for is not None:
         return None
     return guarded(lambda: _reading(engine, call), None, code="levers", notes=notes)
 
@@ -265,10 +269,9 @@ def _reading(engine: Engine, call: Call) -> Reading | None:
 
 
 def _levers(
-    call: Call, reading: Reading | None, attribution: Attribution, setup: Setup, notes: list[str]
+    call: Call, reading: Reading, attribution: Attribution, setup: Setup, notes: list[str]
 ) -> Levers | None:
-    if reading is None or setup.engine is None:
-        return None
+    assert setup.engine is not None
     return Levers.begin(setup.engine, reading, caller_of(call, attribution), notes)
 
 
@@ -276,26 +279,23 @@ def bounded(
     call: Call, request: Request, setup: Setup, notes: list[str], *, for_an_hour: bool = False
 ) -> WorstCase | None:
     """The most a call can cost; ``for_an_hour``: marks of ours may ask for that."""
-    return guarded(
-        lambda: worst_case(
+    try:
+        return worst_case(
             request,
             prices=setup.prices,
             memo=setup.memo,
             now=call.received.at,
             writes_for_an_hour=for_an_hour,
             allowances=setup.board.allowances,
-        ),
-        None,
-        code="worst_case",
-        notes=notes,
-    )
+        )
+    except Exception:  # noqa: BLE001  protects the call: bounding is ours
+        notes.append("fail_open.worst_case")
+        return None
 
 
 def _cap(call: Call, setup: Setup) -> tuple[int | None, str | None]:
-    """The tighter of the operator's cap and the client's (a header can lower, never raise)."""
-    text = call.headers.get(_BUDGET)
-    if text is None:
-        return setup.task_cap_pico, None
+    """The tighter of the operator's cap and the client's: a header can lower, never raise."""
+    text = call.headers[_BUDGET]
     try:
         asked = max(0, parse_usd(text.strip()))
     except ValueError:
@@ -304,6 +304,6 @@ def _cap(call: Call, setup: Setup) -> tuple[int | None, str | None]:
     return min(caps), None
 
 
-def _model(request: Request | None) -> str | None:
-    model = request.model if request else None
+def _model(request: Request) -> str | None:
+    model = request.model
     return model if model and _MODEL.fullmatch(model) else None

@@ -20,10 +20,9 @@ from farthing.core.batch_holds import BatchRows
 from farthing.core.breaker_values import Allowed
 from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import Head
-from farthing.core.exchange_guard import guarded
 from farthing.core.exchange_prepare import Prepared
-from farthing.core.exchange_tap import Tap
-from farthing.core.fanout_steps import Passage
+from farthing.core.exchange_tap import NOTHING_SEEN, Tap
+from farthing.core.fanout_steps import ALONE, Passage
 from farthing.core.records import Accounting, FinalState, Settlement
 from farthing.errors import UnpricedModelError
 from farthing.pricing.billing import is_refusal_billed, price
@@ -55,8 +54,8 @@ class Progress(msgspec.Struct, kw_only=True):
     #: what it probes, until it is judged; None: no circuit is in front of it
     allowed: Allowed | None = None
     head: Head | None = None
-    tap: Tap = msgspec.field(default_factory=Tap)
-    passage: Passage = msgspec.field(default_factory=Passage)
+    tap: Tap = NOTHING_SEEN
+    passage: Passage = ALONE
     notes: list[str] = msgspec.field(default_factory=list)
 
     def note(self, code: str) -> None:
@@ -90,12 +89,15 @@ def settlement(
     progress: Progress, verdict: Verdict, now: Moment, accounting: Accounting | None = None
 ) -> Settlement:
     """The record of an exchange's end."""
-    call, prepared, head, tap = progress.call, progress.prepared, progress.head, progress.tap
-    passage = progress.passage
-    is_untouched = prepared.plan.is_empty and not passage.has_gained
-    baseline = None if accounting is None else accounting.baseline_pico
-    if baseline is None and verdict.cost is not None and (is_untouched or not verdict.cost.total):
-        baseline = verdict.cost.total  # what costs nothing would have cost nothing
+    prepared, head, tap = progress.prepared, progress.head, progress.tap
+    received_ns, first_ns = progress.call.received.ns, tap.first_ns
+    passage, plan = progress.passage, prepared.plan.reasons
+    notes = (*prepared.notes, *progress.notes, *verdict.notes)
+    is_untouched = not plan or prepared.plan.is_empty
+    if passage.is_followed:
+        plan = (*plan, *passage.reasons)
+        notes = (*notes, *_waited(passage))
+        is_untouched = is_untouched and not passage.has_gained
     return Settlement(
         exchange_id=prepared.exchange_id,
         state=verdict.state,
@@ -106,7 +108,7 @@ def settlement(
         low_pico=verdict.low_pico,
         high_pico=verdict.high_pico,
         rate_card_id=verdict.rate_card_id,
-        baseline_pico=baseline,
+        baseline_pico=_baseline(verdict, accounting, is_untouched=is_untouched),
         http_status=head.status if head else verdict.http_status,
         stop_reason=verdict.stop_reason,
         error_type=verdict.error_type,
@@ -114,39 +116,52 @@ def settlement(
         message_id=verdict.message_id,
         attempts=prepared.attempt,
         response_bytes=tap.response_bytes,
-        overhead_us=_overhead_us(progress, now),
-        ttft_us=_us(tap.first_ns - call.received.ns) if tap.first_ns is not None else None,
-        total_us=_us(now.ns - call.received.ns),
-        plan=(*prepared.plan.reasons, *passage.reasons),
-        notes=(*prepared.notes, *progress.notes, *verdict.notes, *_waited(passage)),
+        overhead_us=0 if head is None else _overhead_us(progress, head, now),
+        ttft_us=None if first_ns is None else max(0, first_ns - received_ns) // 1_000,
+        total_us=max(0, now.ns - received_ns) // 1_000,
+        plan=plan,
+        notes=notes,
         accounting=accounting,
         batch=verdict.batch,
     )
+
+
+def _baseline(verdict: Verdict, accounting: Accounting | None, *, is_untouched: bool) -> int | None:
+    """What the client's own request would have cost, where that is known."""
+    if accounting is not None:
+        return accounting.baseline_pico
+    if verdict.cost is None:
+        return None
+    cost_pico = verdict.cost.total
+    # what costs nothing would have cost nothing
+    return cost_pico if is_untouched or not cost_pico else None
 
 
 def of_message(
     message: MessageUsage, *, asked: str | None, prices: Catalog, now: datetime, batch: bool = False
 ) -> Verdict:
     """A message whose usage is final."""
-    model = message.model or asked
+    model, usage = message.model or asked, message.usage
     notes: list[str] = []
-    unpriced: tuple[Cost | None, RateCardId | None] = (None, None)
-    cost, card_id = guarded(
-        lambda: _priced(message, model, prices, now, batch=batch, notes=notes),
-        unpriced,
-        code="price",
-        notes=notes,
-    )
+    cost: Cost | None = None
+    card_id: RateCardId | None = None
+    try:
+        cost, card_id = _priced(message, model, prices, now, batch=batch, notes=notes)
+    except Exception:  # noqa: BLE001  protects the call: pricing is ours
+        notes.append("fail_open.price")
+    if usage.fallback_credit:
+        # what makes the provider's invoice differ from usage × card, as far as we know
+        notes.append(f"fallback_credit.{usage.fallback_credit}")
     return Verdict(
         state="settled",
-        usage=message.usage,
+        usage=usage,
         cost=cost,
         rate_card_id=card_id,
         model=message.model,
         message_id=message.message_id,
         stop_reason=message.stop_reason,
         diagnostics=message.diagnostics,
-        notes=(*notes, *_remarks(message.usage)),
+        notes=tuple(notes),
     )
 
 
@@ -208,12 +223,14 @@ def _priced(
         notes.append("unpriced.model")
         return None, None
     usage = message.usage
-    is_billed = is_refusal_billed(
-        message.refusal_category, output_tokens=usage.output, on=now.date()
-    )
-    if message.stop_reason == "refusal" and not is_billed and not usage.iterations:
-        return _NOTHING, card.id
     try:
+        if message.stop_reason != "refusal" and not usage.iterations:
+            return price(usage, card, batch=True if batch else None), card.id
+        is_billed = is_refusal_billed(
+            message.refusal_category, output_tokens=usage.output, on=now.date()
+        )
+        if not usage.iterations and not is_billed:
+            return _NOTHING, card.id
         cost = price(
             usage,
             card,
@@ -227,25 +244,17 @@ def _priced(
     return cost, card.id
 
 
-def _remarks(usage: Usage) -> tuple[str, ...]:
-    """What makes the provider's invoice differ from usage × card, as far as we know."""
-    return (f"fallback_credit.{usage.fallback_credit}",) if usage.fallback_credit else ()
-
-
 def _waited(passage: Passage) -> tuple[str, ...]:
     """How long it was kept for another's first byte: a decision, no overhead."""
-    return (f"fanout.waited_us.{_us(passage.waited_ns)}",) if passage.waited_ns else ()
+    waited_ns = passage.waited_ns
+    return (f"fanout.waited_us.{max(0, waited_ns) // 1_000}",) if waited_ns else ()
 
 
-def _overhead_us(progress: Progress, now: Moment) -> int:
+def _overhead_us(progress: Progress, head: Head, now: Moment) -> int:
     """Our own time: before the request left and after its answer had come."""
-    head = progress.head
-    if head is None:
-        return 0
-    before = head.sent_ns - progress.call.received.ns - progress.passage.waited_ns
+    passage = progress.passage
+    before = head.sent_ns - progress.call.received.ns
+    if passage.is_followed:
+        before -= passage.waited_ns
     after = now.ns - (progress.tap.ended_ns or now.ns)
-    return _us(before + after)
-
-
-def _us(ns: int) -> int:
-    return max(0, ns // 1_000)
+    return max(0, before + after) // 1_000

@@ -12,7 +12,7 @@ from farthing.errors import UpstreamError
 from farthing.wire.answers import BatchResult, batch_result
 from farthing.wire.meter import StreamMeter
 
-__all__ = ["BatchLines", "Decoder", "Tap", "Watch"]
+__all__ = ["NOTHING_SEEN", "BatchLines", "Decoder", "Tap", "Watch"]
 
 #: results waiting to be booked before the relay pauses for it
 _PENDING: Final = 256
@@ -166,3 +166,7 @@ class Tap:
         except ValueError:
             self.is_blind = True
             return b""
+
+
+#: the tap of an exchange until an answer comes: nothing is ever fed to it
+NOTHING_SEEN: Final = Tap()

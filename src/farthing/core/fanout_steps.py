@@ -13,7 +13,7 @@ from farthing.core.exchange_call import Moment
 from farthing.core.exchange_effects import Effect, Now, Wait, Wake
 from farthing.core.fanout import Fanout, FanoutAsk, Ticket
 
-__all__ = ["FANOUT", "Passage"]
+__all__ = ["ALONE", "FANOUT", "Passage"]
 
 #: the lever's id
 FANOUT: Final = "cache.fanout"
@@ -85,6 +85,10 @@ class Passage:
         if self._fanout is not None and self._ticket is not None:
             now: Moment = yield Now()
             yield from _call(self._fanout.left(self._ticket, now.ns))
+
+
+#: the way of every exchange where nobody waits for another: nothing is ever noted on it
+ALONE: Final = Passage()
 
 
 def _call(tickets: tuple[Ticket, ...]) -> _Steps:

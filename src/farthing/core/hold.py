@@ -32,17 +32,15 @@ import msgspec
 
 from farthing.core.allowances import NOTHING_DECLARED, Allowances, saved_by
 from farthing.core.estimate import BlockMemo, tally_request
-from farthing.core.records import Refused
 from farthing.errors import RequestError, UnpricedModelError
 from farthing.pricing.billing import price
 from farthing.pricing.cards import ONE, RateCard
 from farthing.pricing.catalog import Catalog
-from farthing.pricing.money import show_usd
 from farthing.wire.models import ModelTraits
 from farthing.wire.request import Request
 from farthing.wire.usage import Usage
 
-__all__ = ["FRAME_TOKENS", "Terms", "WorstCase", "describe_refusal", "worst_case"]
+__all__ = ["FRAME_TOKENS", "Terms", "WorstCase", "worst_case"]
 
 #: frames of the request and the tools' hidden prompts, at most (API facts, section 5)
 FRAME_TOKENS: Final = 8_192
@@ -69,6 +67,7 @@ _SEVERAL: Final = frozenset(
 )
 _CONTAINER: Final = frozenset({"container"})
 _ELSEWHERE: Final = frozenset({"thread", *_CONTAINER})
+_UNUSUAL: Final = _SEVERAL | _ELSEWHERE
 _HOUR: Final = re.compile(rb'"1h"')
 
 
@@ -160,22 +159,25 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     dated_tools: Sequence[str]
     #: False: nothing in it asks for the prompt cache
     may_write: bool = True
+    #: has it fields that may bring a prompt from elsewhere, or make several passes?
+    is_unusual: bool = True
 
 
 def _terms(request: Request, traits: ModelTraits) -> Terms:
-    body, asked = request.body, request.max_tokens
+    body, asked, names = request.body, request.max_tokens, request.names
     is_escaped = _ESCAPED.search(body) is not None
     return Terms(
         output_tokens=traits.max_output_tokens if asked is None else asked,
         is_escaped=is_escaped,
         may_write_for_an_hour=is_escaped or _HOUR.search(body) is not None,
-        may_be_fast=request.field("speed") is not None,
-        dated_tools=_dated_tools(request),
+        may_be_fast="speed" in names and request.field("speed") is not None,
+        dated_tools=_dated_tools(request) if "tools" in names else (),
+        is_unusual=not _UNUSUAL.isdisjoint(names),
     )
 
 
 def _is_single_pass(request: Request, terms: Terms) -> bool:
-    if terms.is_escaped or _says(request, _SEVERAL):
+    if terms.is_escaped or (terms.is_unusual and _says(request, _SEVERAL)):
         return False
     body = request.body
     if _DATED.search(body) and any(word in body for word in _SERVER_TOOLS):
@@ -187,7 +189,7 @@ def _prompt_bound(
     request: Request, traits: ModelTraits, terms: Terms, memo: BlockMemo, allowances: Allowances
 ) -> int:
     elsewhere = 0
-    if _says(request, _ELSEWHERE):
+    if terms.is_unusual and _says(request, _ELSEWHERE):
         if allowances.thread is None or _says(request, _CONTAINER):
             return traits.context_tokens
         elsewhere = allowances.thread
@@ -210,8 +212,7 @@ def _own_bound(
 
 def _says(request: Request, names: frozenset[str]) -> bool:
     """Does it have one of these fields, and not null there?"""
-    found = names & request.names
-    return bool(found) and any(request.field(name) is not None for name in found)
+    return any(request.field(name) is not None for name in names)
 
 
 def _dated_tools(request: Request) -> list[str]:
@@ -238,6 +239,8 @@ def _highest(card: RateCard, terms: Terms, prompt: int) -> int:
         write = rates.cache_write_1h if terms.may_write_for_an_hour else rates.cache_write_5m
     dearest = max(rates.uncached, write, rates.cache_read)
     plain = prompt * dearest + terms.output_tokens * rates.output
+    if not card.geo and not terms.may_be_fast:
+        return plain
     factor = _geo(card) * _fast(card) if terms.may_be_fast else _geo(card)
     return -(-plain * factor.numerator // factor.denominator)
 
@@ -269,14 +272,3 @@ def _fast(card: RateCard) -> Fraction:
 
 def _rounded_up(amount: Fraction) -> int:
     return -(-amount.numerator // amount.denominator)
-
-
-def describe_refusal(refused: Refused) -> str:
-    """What a client reads when its budget does not hold another call."""
-    left = refused.limit_pico - refused.spent_pico - refused.held_pico
-    return (
-        f"the budget of {refused.scope!r} has {show_usd(max(left, 0))} of "
-        f"{show_usd(refused.limit_pico)} left ({show_usd(refused.spent_pico)} spent, "
-        f"{show_usd(refused.held_pico)} held by calls under way), and this call may cost up to "
-        f"{show_usd(refused.asked_pico)}: raise the budget, or lower max_tokens"
-    )

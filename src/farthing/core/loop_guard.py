@@ -27,12 +27,13 @@ request differs. Messages are told by identity (``Request.parse(after=…)`` sha
 their blocks' bytes. So one guard serves one lineage, and losing it costs time, never a verdict.
 
 Interface: ``LoopGuard(policy, ladder, key=…).check(request.messages)`` → ``LoopDecision``;
-``LoopGuards(…).check(lineage_id, messages)`` for many lineages in bounded memory.
+``farthing.core.loop_watch`` keeps those of many lineages in bounded memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from farthing.core.loop_ladder import LoopLadder, note_text
@@ -49,7 +50,7 @@ from farthing.core.loop_values import (
 )
 from farthing.wire.blocks import Message
 
-__all__ = ["LoopGuard", "LoopGuards"]
+__all__ = ["LoopGuard"]
 
 #: so many earlier calls are asked whether they showed the same, and the same almost
 _LOOK_BACK: Final = 8
@@ -149,7 +150,9 @@ class LoopGuard:
         if any(is_same_result(call, other) for other in reversed(alike)):
             return False
         latest = self._seen.get(call.tool, [])[-_NEAR_BACK:]
-        return not any(is_near(call, other) for other in reversed(latest))
+        is_alike = any(is_near(call, other) for other in reversed(latest))
+        call.is_another_alike = is_alike and not tried
+        return not is_alike
 
     def _hear(self, turn: Turn, number: int) -> bool:
         """Did somebody write something in this turn that was not written before?"""
@@ -196,7 +199,9 @@ class LoopGuard:
             return self._polling(turn)
         latest = self._latest(turn, turn.stale)
         kind: LoopKind = "errors" if all(each.are_errors for each in latest) else "no_progress"
-        return _finding(kind, turn.stale, latest, (), 100 * turn.stale // limit)
+        finding = _finding(kind, turn.stale, latest, (), 100 * turn.stale // limit)
+        is_vague = all(call.is_another_alike for each in latest for call in each.calls)
+        return replace(finding, is_vague=True) if is_vague else finding
 
     def _polling(self, turn: Turn) -> LoopFinding | None:
         stretch = self._latest(turn, turn.stale)
@@ -226,39 +231,6 @@ class LoopGuard:
         last = self._turns[-1]
         finding = last.finding if last.end == len(self._messages) else None
         return LoopDecision(action=self._ladder.action(finding), finding=finding, notes=last.notes)
-
-
-class LoopGuards:
-    """Guards of many lineages; the one that was asked longest ago is forgotten first."""
-
-    __slots__ = ("_capacity", "_guards", "_key", "_ladder", "_policy")
-
-    def __init__(
-        self,
-        policy: LoopPolicy | None = None,
-        ladder: LoopLadder | None = None,
-        *,
-        key: bytes = b"",
-        capacity: int = 256,
-    ) -> None:
-        self._policy = policy
-        self._ladder = ladder
-        self._key = key
-        self._capacity = max(1, capacity)
-        self._guards: dict[str, LoopGuard] = {}
-
-    def __len__(self) -> int:
-        return len(self._guards)
-
-    def check(self, lineage_id: str, messages: Sequence[Message]) -> LoopDecision:
-        """The verdict on a request of this lineage; equal to that of a guard of its own."""
-        guard = self._guards.pop(lineage_id, None)
-        if guard is None:
-            guard = LoopGuard(self._policy, self._ladder, key=self._key)
-            if len(self._guards) >= self._capacity:
-                del self._guards[next(iter(self._guards))]
-        self._guards[lineage_id] = guard
-        return guard.check(messages)
 
 
 def _is_same_turn(one: Turn, other: Turn) -> bool:

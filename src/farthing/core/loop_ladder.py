@@ -58,7 +58,7 @@ class LoopLadder:
         most = self.max_wasted_tokens
         if most is not None and finding.wasted_tokens > most:
             return "stop"
-        if _is_due(self.stop, finding.percent):
+        if _is_due(self.stop, finding.percent) and not finding.is_vague:
             return "stop"
         if _is_due(self.escalate, finding.percent):
             return "escalate"
@@ -125,7 +125,7 @@ def refusal(decision: LoopDecision) -> LoopDetectedError:
     tools = f"; tools: {', '.join(finding.tools)}" if finding.tools else ""
     return LoopDetectedError(
         f"stopped as a loop: {what}, since message {finding.since}{tools}. About "
-        f"{finding.wasted_tokens} tokens were added in vain. Change the task or the prompt, or "
-        "raise the limit of loops.",
+        f"{finding.wasted_tokens} tokens were added in vain. Say something new to the agent "
+        "and it may go on; if this was no loop, docs/loops.md says how to allow it.",
         match=finding,
     )

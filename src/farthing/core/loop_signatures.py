@@ -3,7 +3,8 @@
 Theory of operation
 -------------------
 Two calls are the same if tool and arguments are equal as JSON and the results are equal once what
-changes by itself is taken out (``farthing.core.loop_texts``).
+changes by itself is taken out (``farthing.core.loop_texts``). Nothing is taken out of arguments:
+the next hour of a log, the next ticket by its uuid are other questions, however alike the answers.
 
 Normalising costs microseconds per kilobyte, and most calls of an honest agent resemble no earlier
 one. So two results are normalised only where they could be equal: when both have the same
@@ -28,7 +29,7 @@ from typing import Final
 
 import msgspec
 
-from farthing.core.loop_texts import INSTANT, differ_early, normalise, simhash
+from farthing.core.loop_texts import differ_early, normalise, simhash
 from farthing.wire import json
 from farthing.wire.blocks import Block
 
@@ -68,9 +69,8 @@ _SAMPLE_BYTES: Final = 12
 _COULD_BE_EQUAL: Final = 2
 _COULD_BE_NEAR: Final = 5
 
-_IN_ARGUMENTS: Final = re.compile(INSTANT.encode())
-#: part of every instant and uuid, and found many times faster
-_MAYBE_INSTANT: Final = re.compile(rb"-(?:\d\d-\d\d[T ]|[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-)")
+#: part of every uuid: whoever asks by one asks for another record each time
+_NAMES_A_RECORD: Final = re.compile(rb"-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-")
 #: what is no letter, digit or underscore becomes a space
 _WORDS: Final = bytes(
     code if (code < 0x80 and chr(code).isalnum()) or code == 0x5F else 0x20 for code in range(256)
@@ -112,6 +112,7 @@ class CallView:
         "arguments_key",
         "changes",
         "content",
+        "is_another_alike",
         "is_error",
         "key",
         "sketch",
@@ -129,7 +130,10 @@ class CallView:
         self.content = content
         self.is_error = False
         self.waits = False
+        #: new arguments do something new, whatever comes back
         self.changes = False
+        #: asked for the first time, and answered nearly, but not quite, as something else was
+        self.is_another_alike = False
         self.sketch = _sketch(tool, content)
         self.key = b""
         self._result_key: bytes | None = None
@@ -186,7 +190,9 @@ def read_call(
     call.key = key
     call.is_error = result is not None and result.get("is_error") == b"true"
     call.waits = waits or tool in poll_tools
-    call.changes = changes or len(arguments) > _SHORT
+    call.changes = (
+        changes or len(arguments) > _SHORT or _NAMES_A_RECORD.search(arguments) is not None
+    )
     if b'"command"' in arguments:
         _read_command(call, arguments)
     return call
@@ -276,8 +282,6 @@ def _agreeing(one: bytes, other: bytes) -> int:
 def _arguments_key(tool: str, raw: bytes, key: bytes) -> bytes:
     if len(raw) <= _SHORT:
         raw = _canonical(raw)
-        if _MAYBE_INSTANT.search(raw) is not None:
-            raw = _IN_ARGUMENTS.sub(b"#", raw)
     name = tool.encode("utf-8", "surrogatepass")
     return blake2b(b"%b\0%b" % (name, raw), digest_size=16, key=key).digest()
 
@@ -285,7 +289,10 @@ def _arguments_key(tool: str, raw: bytes, key: bytes) -> bytes:
 def _canonical(raw: bytes) -> bytes:
     """Keys in their order; what cannot be read is compared as it is spelled."""
     try:
-        return _encode(_decode(raw))
+        read = _decode(raw)
+        if type(read) is dict and "command" in read:
+            read.pop("description", None)  # in ever other words, for whoever watches
+        return _encode(read)
     except (msgspec.MsgspecError, RecursionError):
         return raw
 

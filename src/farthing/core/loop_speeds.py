@@ -94,6 +94,8 @@ class Speeds:
         if minute > found.minute:
             self._trees.move_to_end(tree)
             self._end(found, minute)
+        if self._cap is None and found.workload not in self._pasts:
+            return None  # there is nothing yet to measure it by
         limits = self._limits(found.workload)
         verdict = next_span(found.state, PicoUsd(found.spent), limits)
         if verdict.verdict == "capped" and limits.hard_cap is not None:

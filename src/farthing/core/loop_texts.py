@@ -19,7 +19,7 @@ import re
 from hashlib import blake2b
 from typing import Final
 
-__all__ = ["INSTANT", "differ_early", "normalise", "simhash"]
+__all__ = ["differ_early", "normalise", "simhash"]
 
 #: differing words that are looked at where all were the same but for what changes by itself
 _MOST_PLACES: Final = 16
@@ -29,7 +29,7 @@ _NOT_JUDGED: Final = 3
 _MOST_WORDS: Final = 600
 
 #: an instant as ISO 8601 writes it, or a uuid
-INSTANT: Final = (
+_INSTANT: Final = (
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?"
     r"|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 )
@@ -40,7 +40,7 @@ _COUNTED: Final = (
 #: what is volatile inside one word
 _VOLATILE: Final = re.compile(
     r"(?<![0-9A-Za-z_])(?:"
-    + INSTANT
+    + _INSTANT
     + r"|\d{1,2}:\d\d:\d\d(?:[.,]\d+)?"
     + r"|1[5-9]\d{8}(?:\d{3})?(?:\.\d+)?(?![0-9A-Za-z])"
     + r"|0x[0-9a-fA-F]+"

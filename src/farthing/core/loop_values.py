@@ -109,6 +109,8 @@ class LoopFinding:
     wasted_tokens: int
     #: 100: at its limit
     percent: int
+    #: new questions with answers that are alike, not equal: may be a walk along many records
+    is_vague: bool = False
     evidence: tuple[LoopCall, ...] = ()
 
     @property

@@ -7,7 +7,8 @@ from typing import Final
 
 __all__ = ["masked"]
 
-_SECRET: Final = re.compile(r"sk-[A-Za-z0-9_-]{8,}")
+#: at the beginning of a word: ``task-classify-tickets`` is none
+_SECRET: Final = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}")
 _MASK: Final = "[key]"
 _LONGEST: Final = 200
 

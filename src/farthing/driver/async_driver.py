@@ -74,10 +74,8 @@ class AsyncParts:
         return self
 
     async def __anext__(self) -> ClientHead | bytes:
-        if self._is_over:
-            raise StopAsyncIteration
-        if self._is_busy:
-            raise RuntimeError("the parts of an exchange are read by one job at a time")
+        if self._is_over or self._is_busy:
+            raise self._why_not()
         self._is_busy = True
         conversation = self._conversation
         try:
@@ -123,6 +121,11 @@ class AsyncParts:
         if not self._is_over:
             self._stop()
 
+    def _why_not(self) -> Exception:
+        if self._is_over:
+            return StopAsyncIteration()
+        return RuntimeError("the parts of an exchange are read by one job at a time")
+
     def _waited(self, effect: Effect[Any]) -> Awaitable[Head | Body | bool]:
         match effect:
             case Send(body):
@@ -158,7 +161,8 @@ class _Answering:
 
     async def send(self, send: AsyncSender, body: bytes) -> Head:
         """Send, and wait for the head; a former answer is done with."""
-        self.close()
+        if self._answer is not None:
+            self._answer.close()
         sent_ns = self._clock.monotonic_ns()
         answer = self._answer = await send(body)
         self._chunks = answer.chunks()
@@ -169,7 +173,9 @@ class _Answering:
         parts: list[bytes] = []
         is_whole = True
         async for chunk in self._chunks:
-            self._show(chunk, tap)
+            if tap.first_ns is None:
+                tap.first_ns = self._clock.monotonic_ns()
+            tap.feed(chunk)
             parts.append(chunk)
             if tap.response_bytes > limit_bytes:
                 is_whole = False
@@ -190,7 +196,9 @@ class _Answering:
             tap.ended_ns = self._clock.monotonic_ns()
             self.is_over = True
             return None
-        self._show(chunk, tap)
+        if tap.first_ns is None:
+            tap.first_ns = self._clock.monotonic_ns()
+        tap.feed(chunk)
         self._has_relayed = True
         return chunk
 
@@ -198,8 +206,3 @@ class _Answering:
         """Give the connection back, or cut it."""
         if self._answer is not None:
             self._answer.close()
-
-    def _show(self, chunk: bytes, tap: Tap) -> None:
-        if tap.first_ns is None:
-            tap.first_ns = self._clock.monotonic_ns()
-        tap.feed(chunk)

@@ -6,7 +6,7 @@ cancelled job can still settle, because no ``await`` stands between the cancella
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -138,7 +138,7 @@ class Sender(Protocol):
 class AsyncSender(Protocol):
     """``Sender``, awaited."""
 
-    async def __call__(self, body: bytes, /) -> AsyncAnswer:
+    def __call__(self, body: bytes, /) -> Awaitable[AsyncAnswer]:
         """Send once, wait for the head; ``UpstreamError`` (``was_sent``: can it have left?)."""
 
 

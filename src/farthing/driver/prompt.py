@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from farthing.core.budgets_account import Admitted, Denied
 from farthing.core.exchange_call import Moment
@@ -21,12 +21,10 @@ from farthing.core.exchange_effects import (
     Recall,
     Release,
     Reserve,
-    ReserveAll,
     Settle,
     Wake,
 )
 from farthing.core.pins import LineagePin
-from farthing.core.records import Held, Refused
 from farthing.driver.bells import Bells
 from farthing.driver.pins import PinStore
 from farthing.driver.ports import Clock, Decoder, Decoding, Ledger
@@ -34,7 +32,7 @@ from farthing.errors import EngineBug, LedgerError
 
 __all__ = ["ACTS", "Ports", "Reply", "interrupt", "perform"]
 
-Reply = Moment | Held | Refused | Admitted | Denied | Decoder | LineagePin | None
+Reply = Moment | Admitted | Denied | Decoder | LineagePin | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,52 +77,24 @@ def _told_the_time(_: Now, ports: Ports) -> Moment:
     return Moment(ports.clock.now(), ports.clock.monotonic_ns())
 
 
-def _opened(effect: Open, ports: Ports) -> None:
+def _recorded(effect: Reserve | Open | Settle | Release, ports: Ports) -> Admitted | Denied | None:
     try:
-        ports.ledger.open(effect.opened)
-    except Exception as error:
-        raise _fault(error) from error
-
-
-def _settled(effect: Settle, ports: Ports) -> None:
-    try:
-        ports.ledger.settle(effect.settlement)
-    except Exception as error:
-        raise _fault(error) from error
-
-
-def _held(effect: Reserve, ports: Ports) -> Held | Refused:
-    try:
-        return ports.ledger.hold(
-            effect.scope,
-            effect.amount_pico,
-            effect.cap_pico,
-            reservation_id=effect.reservation_id,
-            now=ports.clock.now(),
-        )
-    except Exception as error:
-        raise _fault(error) from error
-
-
-def _reserved(effect: ReserveAll, ports: Ports) -> Admitted | Denied:
-    try:
-        return ports.ledger.reserve(effect.reservation, now=ports.clock.now())
-    except Exception as error:
-        raise _fault(error) from error
-
-
-def _released(effect: Release, ports: Ports) -> None:
-    try:
-        ports.ledger.release(effect.reservation_id)
-    except Exception as error:
-        raise _fault(error) from error
-
-
-def _fault(error: Exception) -> LedgerError:
-    """Whatever goes wrong in a ledger: it must not become the client's trouble."""
-    if isinstance(error, LedgerError):
-        return error
-    return LedgerError(f"the ledger failed with {type(error).__name__}")
+        match effect:
+            case Open(opened):
+                ports.ledger.open(opened)
+            case Settle(settlement):
+                ports.ledger.settle(settlement)
+            case Release(reservation_id):
+                ports.ledger.release(reservation_id)
+            case Reserve(reservation):
+                return ports.ledger.reserve(reservation, now=ports.clock.now())
+            case _:
+                assert_never(effect)
+    except LedgerError:
+        raise
+    except Exception as error:  # protects the client's call from any fault of a ledger
+        raise LedgerError(f"the ledger failed with {type(error).__name__}") from error
+    return None
 
 
 def _noted(effect: Note, ports: Ports) -> None:
@@ -151,11 +121,10 @@ def _called(effect: Wake, ports: Ports) -> None:
 ACTS: Final[Mapping[type[Effect[Any]], Callable[[Any, Ports], Reply]]] = MappingProxyType(
     {
         Now: _told_the_time,
-        Open: _opened,
-        Settle: _settled,
-        Reserve: _held,
-        ReserveAll: _reserved,
-        Release: _released,
+        Open: _recorded,
+        Settle: _recorded,
+        Reserve: _recorded,
+        Release: _recorded,
         Note: _noted,
         DecoderFor: _decoder,
         Recall: _recalled,

@@ -12,13 +12,12 @@ __all__ = ["SystemClock", "TimeOrderedIds"]
 class SystemClock:
     """Both times of this machine."""
 
+    #: the clock for durations
+    monotonic_ns = staticmethod(time.monotonic_ns)
+
     def now(self) -> datetime:
         """The wall clock, in UTC."""
         return datetime.now(UTC)
-
-    def monotonic_ns(self) -> int:
-        """The clock for durations."""
-        return time.monotonic_ns()
 
 
 class TimeOrderedIds:

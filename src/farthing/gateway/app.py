@@ -66,22 +66,11 @@ def create_app(doors: Doors) -> App:
     """The gateway as an ASGI application."""
     frame = _Frame(doors)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        path = scope["path"]
+    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        path = scope.get("path", "")
         if path in _OWN_PAGES or path.startswith(_OWN_PREFIX):
-            await doors.own_pages(scope, receive, send)
-            return
-        call = call_of(
-            scope,
-            receive,
-            send,
-            routes=doors.routes,
-            exchange_id=doors.ids.new_id("ex"),
-            received=Moment(doors.clock.now(), doors.clock.monotonic_ns()),
-        )
-        await frame.serve(call)
+            return doors.own_pages(scope, receive, send)
+        return frame.serve(scope, receive, send)
 
     return app
 
@@ -94,9 +83,12 @@ class _Frame:
         self._metrics = doors.metrics
         self._watches = ClientWatches()
 
-    async def serve(self, call: Call) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, one way or another."""
-        watch = ClientWatch(call.receive, self._watches)
+        if scope["type"] != "http":
+            return
+        call = self._call(scope, receive, send)
+        watch = ClientWatch(receive, self._watches)
         self._metrics.in_flight += 1
         try:
             check_path(call.path)
@@ -120,6 +112,17 @@ class _Frame:
             watch.stop()
             self._metrics.in_flight -= 1
             self._metrics.answered(call.route.name, call.status)
+
+    def _call(self, scope: Scope, receive: Receive, send: Send) -> Call:
+        doors = self._doors
+        return call_of(
+            scope,
+            receive,
+            send,
+            routes=doors.routes,
+            exchange_id=doors.ids.new_id("ex"),
+            received=Moment(doors.clock.now(), doors.clock.monotonic_ns()),
+        )
 
 
 async def _refuse(call: Call, error: FarthingError) -> None:

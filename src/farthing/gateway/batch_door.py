@@ -21,10 +21,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import msgspec
-
 from farthing.core.batch_scan import BatchReader
-from farthing.core.batches import KnownBatch, ended_batch
+from farthing.core.batches import begun_batch, ended_batch
 from farthing.core.exchange_prepare import Setup
 from farthing.driver.jobs.batch_register import BatchRegister
 from farthing.driver.ports import Decoding, Ledger
@@ -51,14 +49,6 @@ _logger = logging.getLogger(__name__)
 
 _Message = MutableMapping[str, Any]
 _What = Literal["created", "described"]
-
-
-class _Created(msgspec.Struct, frozen=True):
-    id: str
-    type: Literal["message_batch"]
-
-
-_created_decoder = msgspec.json.Decoder(_Created)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,29 +203,17 @@ class _Held:
 
     def _remember(self, body: bytes) -> None:
         call, setup = self._call, self._setup
-        row = setup.ledger.row(call.exchange_id)
-        try:
-            created = _created_decoder.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            created = None
-        if created is None or row is None:
+        has_budget = setup.exchanges.task_cap_pico is not None or _asks_for_budget(call)
+        batch = begun_batch(body, setup.ledger.row(call.exchange_id), has_budget=has_budget)
+        if batch is None:
             setup.note("batch.not_remembered", call.exchange_id)
             return
-        who = row.opened.attribution
-        has_budget = setup.exchanges.task_cap_pico is not None or _asks_for_budget(call)
-        setup.register.created(
-            KnownBatch(
-                batch_id=created.id,
-                created_at=row.opened.opened_at,
-                attribution=who,
-                exchange_id=call.exchange_id,
-                scope=f"task:{who.task_id}" if has_budget else None,
-            )
-        )
+        setup.register.created(batch)
+        task_id = batch.attribution.task_id
         _logger.info(
             "batch %s created",
-            created.id,
-            extra={"action": "batch.created", "batch_id": created.id, "task_id": who.task_id},
+            batch.batch_id,
+            extra={"action": "batch.created", "batch_id": batch.batch_id, "task_id": task_id},
         )
 
 

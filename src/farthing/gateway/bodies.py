@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
 
 from farthing.errors import RequestError, UpstreamError
 from farthing.gateway.asgi import Receive, header
@@ -15,6 +16,9 @@ __all__ = [
     "declared_length",
     "read_body",
 ]
+
+
+_UNITS: Final = (("MB", 1024 * 1024), ("KB", 1024))
 
 
 class BodyTooLarge(RequestError):
@@ -98,6 +102,11 @@ async def _pieces(receive: Receive, left: int, limit: int) -> AsyncIterator[byte
 
 
 def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(
-        f"the request exceeds the maximum size of {limit // (1024 * 1024)} MB at this endpoint"
-    )
+    return BodyTooLarge(f"the request exceeds the maximum size of {_shown(limit)} at this endpoint")
+
+
+def _shown(size: int) -> str:
+    for unit, count in _UNITS:
+        if size % count == 0:
+            return f"{size // count} {unit}"
+    return f"{size} bytes"

@@ -18,9 +18,9 @@ import msgspec
 from farthing.core.budgets import Budget
 from farthing.core.budgets_file import RaiseSpec, budget_document, parse_budget, raise_of
 from farthing.errors import ConfigError, RequestError
-from farthing.gateway.access import NotFound, WrongMethod
 from farthing.gateway.asgi import Receive, Scope, Send, answer
 from farthing.gateway.bodies import read_body
+from farthing.gateway.page_rules import NotFound, WrongMethod
 from farthing.ledger.budgets_desk import BudgetDesk, UnknownBudget
 from farthing.ledger.budgets_file import zone_of
 from farthing.ledger.budgets_reading import BudgetStanding, standings

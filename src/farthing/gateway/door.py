@@ -11,9 +11,10 @@ driver's iterator, and that settles.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from typing import Protocol
+
+import msgspec
 
 from farthing.core import exchange_call
 from farthing.core.exchange_effects import ClientHead
@@ -86,26 +87,42 @@ class ExchangeDoor:
 
     async def __call__(self, call: Call, watch: ClientWatch) -> None:
         """Answer one call."""
-        attempt = await self._attempt(call, watch)
-        parts = self._driver.run(call.for_exchange(attempt.body), attempt)
+        limit = call.route.max_body_bytes
+        length = declared_length(call.headers, limit)
+        headers = self._credentials.outgoing(call.headers, has_virtual_key=call.key is not None)
+        body = await read_body(call.receive, limit) if call.route.is_held else b""
+        attempt = self._attempt(call, watch, headers, body, length)
+        parts = self._driver.run(call.for_exchange(body), attempt)
+        send = call.send
         try:
-            await _deliver(parts, call, watch)
+            async for part in parts:
+                if isinstance(part, bytes):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                else:
+                    await _begin(part, call, watch)
+            if not call.is_answered:
+                watch.stop()
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         except UpstreamError as error:
             raise Cut from error
         finally:
             await parts.aclose()
 
-    async def _attempt(self, call: Call, watch: ClientWatch) -> _Attempt:
-        limit = call.route.max_body_bytes
-        length = declared_length(call.headers, limit)
-        headers = self._credentials.outgoing(call.headers, has_virtual_key=call.key is not None)
-        body, streamed = b"", None
+    def _attempt(
+        self,
+        call: Call,
+        watch: ClientWatch,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        length: int | None,
+    ) -> _Attempt:
+        streamed = None
         if call.route.is_held:
-            body = await read_body(call.receive, limit)
             if call.key is not None:
                 check_models(call.key, body)
             watch.start()
         elif length or (length is None and call.header(b"transfer-encoding") is not None):
+            limit = call.route.max_body_bytes
             streamed = StreamedBody(call.receive, limit, at_end=watch.start)
             headers += _framing(call)
         else:
@@ -120,8 +137,7 @@ class ExchangeDoor:
         )
 
 
-@dataclass(slots=True, kw_only=True, repr=False)
-class _Attempt:
+class _Attempt(msgspec.Struct, kw_only=True):
     """``AsyncSender`` of one call: all of its HTTP request but the bytes of a held body."""
 
     call: Call
@@ -131,8 +147,17 @@ class _Attempt:
     body: bytes
     streamed: StreamedBody | None
 
-    async def __call__(self, body: bytes) -> AsyncAnswer:
+    def __repr__(self) -> str:
+        return f"<_Attempt {self.call!r}>"
+
+    def __call__(self, body: bytes) -> Awaitable[AsyncAnswer]:
         """Send it and wait for the head."""
+        call = self.call
+        if self.streamed is None and self.recording is None:
+            return self.upstream.send(call.method, call.target, self.headers, body)
+        return self._send(body)
+
+    async def _send(self, body: bytes) -> AsyncAnswer:
         call = self.call
         try:
             answer = await self.upstream.send(
@@ -147,23 +172,15 @@ class _Attempt:
         return answer
 
 
-async def _deliver(
-    parts: AsyncIterator[ClientHead | bytes], call: Call, watch: ClientWatch
-) -> None:
+async def _begin(head: ClientHead, call: Call, watch: ClientWatch) -> None:
+    """The head of an answer, and its body if that is known already."""
     send = call.send
-    async for part in parts:
-        if isinstance(part, bytes):
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-            continue
-        call.status = part.status
-        await send({"type": "http.response.start", "status": part.status, "headers": part.headers})
-        if part.body is not None:
-            watch.stop()
-            await send({"type": "http.response.body", "body": part.body, "more_body": False})
-            call.is_answered = True
-    watch.stop()
-    if not call.is_answered:
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    call.status = head.status
+    await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
+    if head.body is not None:
+        watch.stop()
+        await send({"type": "http.response.body", "body": head.body, "more_body": False})
+        call.is_answered = True
 
 
 def _framing(call: Call) -> list[tuple[bytes, bytes]]:

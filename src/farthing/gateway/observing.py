@@ -37,8 +37,9 @@ class ObservedLedger(PassingLedger):
         metrics.settled(
             settlement.state, overhead_us=settlement.overhead_us, total_us=settlement.total_us
         )
-        metrics.noted(settlement.notes)
-        if metrics.savings is not None:
+        if settlement.notes:
+            metrics.noted(settlement.notes)
+        if metrics.savings is not None and settlement.accounting is not None:
             metrics.savings.settled(settlement)
         if usage is not None and settlement.error_type is None:
             cost = settlement.cost

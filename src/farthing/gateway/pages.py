@@ -19,15 +19,16 @@ from farthing.core.keys import VirtualKey
 from farthing.core.records import ExchangeRow, Outcome, RowFilter, TaskOutcome
 from farthing.driver.ports import Ledger
 from farthing.errors import FarthingError, RequestError
-from farthing.gateway.access import Forbidden, Gate, NotFound, WrongMethod
+from farthing.gateway.access import Forbidden, Gate
 from farthing.gateway.asgi import Receive, Scope, Send, answer, answer_error
 from farthing.gateway.bodies import read_body
 from farthing.gateway.budget_pages import BUDGETS, BudgetPages
 from farthing.gateway.key_pages import KEYS, OPENAPI, KeyPages
 from farthing.gateway.metrics import CONTENT_TYPE, Metrics
+from farthing.gateway.page_rules import NotFound, WrongMethod
 from farthing.gateway.rows import dump_row
 
-__all__ = ["ApiPages", "NotFound", "OwnPages"]
+__all__ = ["ApiPages", "OwnPages"]
 
 #: where the gate's answer is kept in the scope of a request
 _KEY: Final = "farthing.key"

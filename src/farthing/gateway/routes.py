@@ -72,7 +72,8 @@ class Routes:
         return route
 
     def _route(self, method: str, path: str) -> Route:
-        kind = _KINDS.get((method, path), "other")
+        # A slash at its end leads to the same endpoint: it must be no way around a budget.
+        kind = _KINDS.get((method, path.rstrip("/")), "other")
         name = _name(path)
         return Route(
             kind=kind,

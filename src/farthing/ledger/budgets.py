@@ -108,21 +108,23 @@ class BudgetBook:
 
     def moved(self, before: ExchangeRow | None, after: ExchangeRow) -> None:
         """An exchange took a step: its hold ends with it, its charge is booked."""
-        opened = after.opened
-        ending = after.settlement
+        opened, ending = after.opened, after.settlement
         if ending is not None:
             if ending.batch is not None:
                 self._batches.take(ending.batch)
-            self.release(opened.reservation_id)
+            if opened.reservation_id is not None:
+                self.release(opened.reservation_id)
             if opened.endpoint == "batch_item" and ending.state == "settled":
                 self._batches.booked(opened.exchange_id)
         elif opened.reservation_id is not None:
             self._unopened.pop(opened.reservation_id, None)
             if opened.reservation_id not in self._keys_of:
                 self.restore(opened)  # its lease had ended, or nobody had asked
-        if before is not None:
+        is_counted = opened.scope is not None or opened.budget_keys
+        if before is not None and (is_counted or before.opened is not opened):
             self.spend(before, -charge(before))
-        self.spend(after, charge(after))
+        if is_counted:  # by any budget; most exchanges are in none
+            self.spend(after, charge(after))
 
     def restore_batches(self, found: Iterable[tuple[BatchRows, Iterable[str]]]) -> None:
         """Hold what batches of earlier processes hold, but for their rows that are booked."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from farthing.core.budgets import Budget, BudgetRaise, root_first
-from farthing.core.budgets_file import budget_document
+from farthing.core.budgets_file import MOST_REASON, budget_document
 from farthing.core.journal_chain import JournalEvent, JournalKind, journal_event
 from farthing.errors import ConfigError
 from farthing.ledger.budgets_file import BudgetFile
@@ -61,6 +61,8 @@ class BudgetDesk:
 
         stands = _named(self._file.change(change), budget.name)
         self._say("budget.changed", budget.name, actor, _facts(budget))
+        for more in budget.raises:
+            self._say("budget.raised", budget.name, actor, _raised(more))
         return stands
 
     def remove(self, name: str, *, actor: str) -> Budget:
@@ -80,6 +82,8 @@ class BudgetDesk:
         now = self._now()
         if more.by_pico <= 0 or more.until <= now:
             raise ConfigError("a raise is more than nothing, and ends in the future")
+        if not 0 < len(more.reason) <= MOST_REASON:
+            raise ConfigError(f"a raise has a reason, of at most {MOST_REASON} characters")
 
         def change(found: tuple[Budget, ...]) -> tuple[Budget, ...]:
             before = _named(found, name)
@@ -88,12 +92,7 @@ class BudgetDesk:
             return tuple(after if each is before else each for each in found)
 
         stands = _named(self._file.change(change), name)
-        facts = {
-            "by_usd": dump_usd(more.by_pico),
-            "until": more.until.isoformat(),
-            "reason": more.reason,
-        }
-        self._say("budget.raised", name, actor, facts)
+        self._say("budget.raised", name, actor, _raised(more))
         return stands
 
     def _say(self, kind: JournalKind, name: str, actor: str, facts: dict[str, Any]) -> None:
@@ -109,11 +108,20 @@ def _named(budgets: tuple[Budget, ...], name: str) -> Budget:
     return found
 
 
+def _raised(more: BudgetRaise) -> dict[str, Any]:
+    """A raise in short facts."""
+    return {
+        "by_usd": dump_usd(more.by_pico),
+        "until": more.until.isoformat(),
+        "reason": more.reason,
+    }
+
+
 def _facts(budget: Budget) -> dict[str, Any]:
     """A budget in short facts."""
     document = budget_document(budget)
     return {
-        name: value if isinstance(value, str | int) else str(value)
+        name: value if isinstance(value, str | int) else ", ".join(map(str, value))
         for name, value in document.items()
         if name not in {"name", "raises"}
     }

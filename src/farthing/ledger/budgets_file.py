@@ -47,6 +47,16 @@ def zone_of(name: str) -> tzinfo:
         ) from None
 
 
+def _checked(text: str) -> bytes:
+    """The file that says this, if it can be read again: no change may lock out the next one."""
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError("that is no text in UTF-8; no budget was changed") from None
+    parse_budgets(raw, name="no budget was changed", zone_of=zone_of)
+    return raw
+
+
 class BudgetFile:
     """The budgets of one ledger, as their file says."""
 
@@ -76,7 +86,7 @@ class BudgetFile:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked():
-                self._replace(dump_budgets(change(self.read())).encode())
+                self._replace(_checked(dump_budgets(change(self.read()))))
                 return self.read()
         except OSError as error:
             raise LedgerError(

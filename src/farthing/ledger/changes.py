@@ -23,7 +23,16 @@ from farthing.core.records import (
     replaces,
 )
 
-__all__ = ["Change", "budget_keys", "changed", "charge", "dump_change", "parse_change", "row_of"]
+__all__ = [
+    "Change",
+    "budget_keys",
+    "changed",
+    "charge",
+    "dump_change",
+    "parse_change",
+    "row_of",
+    "settled",
+]
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -69,7 +78,7 @@ def changed(row: ExchangeRow | None, change: Change) -> ExchangeRow | None:
     if change.opened is not None:
         row = _opened(row, change.opened)
     if change.settlement is not None:
-        row = _settled(row, change.settlement)
+        row = None if row is None else settled(row, change.settlement)
     return row
 
 
@@ -111,9 +120,8 @@ def _opened(row: ExchangeRow | None, opened: Opened) -> ExchangeRow:
     return replace(row, opened=opened, settlement=None)
 
 
-def _settled(row: ExchangeRow | None, ending: Settlement) -> ExchangeRow | None:
-    if row is None:
-        return None
+def settled(row: ExchangeRow, ending: Settlement) -> ExchangeRow:
+    """``changed`` by an ending alone."""
     is_stale = row.settlement is None and ending.attempts < row.opened.attempt
     if is_stale or not replaces(ending, row.settlement):
         return row

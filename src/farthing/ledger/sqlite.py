@@ -36,7 +36,7 @@ from farthing.core.records import (
 from farthing.errors import EngineBug, FarthingError, LedgerError
 from farthing.ledger.batches import read_batches
 from farthing.ledger.budgets import BudgetBook
-from farthing.ledger.changes import Change, changed, dump_change, row_of
+from farthing.ledger.changes import Change, changed, dump_change, row_of, settled
 from farthing.ledger.database import open_reader, open_writer, select_rows
 from farthing.ledger.faults import ledger_fault, translated
 from farthing.ledger.hand_process import ChildHand
@@ -117,21 +117,23 @@ class SqliteLedger:
         """
         change = Change(opened=opened)
         line = dump_change(change)
+        exchange_id = opened.exchange_id
         with self._lock:
             # Only a later attempt, or a batch's results read again, can have been here before.
             is_new = opened.attempt == 1 and opened.endpoint != "batch_item"
-            before = self._held.get(opened.exchange_id) if is_new else self._known(opened)
+            before = self._held.get(exchange_id) if is_new else self._known_id(exchange_id)
             after = changed(before, change)
             if after is None or after is before:
                 return
-            self._held[opened.exchange_id] = after
-            self._intents[opened.exchange_id] = line
-            self._ended.drop(opened.exchange_id)
+            self._held[exchange_id] = after
+            self._intents[exchange_id] = line
+            if not is_new:
+                self._ended.drop(exchange_id)
             self._book.moved(before, after)
             try:
                 self._record(line)
             except FarthingError:
-                self._unwritten.add(opened.exchange_id)
+                self._unwritten.add(exchange_id)
                 raise
 
     def settle(self, settlement: Settlement) -> None:
@@ -246,9 +248,8 @@ class SqliteLedger:
         before = self._known_id(exchange_id)
         if before is None:
             raise EngineBug(f"exchange {exchange_id!r} ends without an intent")
-        change = Change(opened=before.opened, settlement=settlement)
-        after = changed(before, change)
-        if after is None or after is before:
+        after = settled(before, settlement)
+        if after is before:
             return
         self._held.pop(exchange_id, None)
         intent = self._intents.pop(exchange_id, None) or dump_change(Change(opened=before.opened))
@@ -256,7 +257,7 @@ class SqliteLedger:
         self._book.moved(before, after)
         if exchange_id in self._unwritten:
             self._unwritten.discard(exchange_id)
-            line = dump_change(change)
+            line = dump_change(Change(opened=before.opened, settlement=settlement))
         self._record(line)
 
     def _record(self, line: bytes) -> None:
@@ -266,9 +267,6 @@ class SqliteLedger:
             self._retiring.journal.append(line)
         except OSError as error:
             raise ledger_fault(error, self.path) from error
-
-    def _known(self, opened: Opened) -> ExchangeRow | None:
-        return self._known_id(opened.exchange_id)
 
     def _known_id(self, exchange_id: str) -> ExchangeRow | None:
         known = self._held.get(exchange_id)

@@ -64,6 +64,8 @@ def price(
         declined_billed: whether attempts that were declined before any output are billed
             (``is_refusal_billed``).
     """
+    if not batch and _is_plain(usage):
+        return _pass_cost(usage, card, ONE)
     served_batch = usage.service_tier == "batch" if batch is None else batch
     fees = _search_fees(usage, card)
     if not usage.iterations:
@@ -95,8 +97,21 @@ def is_refusal_billed(category: str | None, *, output_tokens: int, on: date) -> 
     return category in _BILLED_REFUSALS and on >= _BILLED_REFUSALS_SINCE
 
 
+def _is_plain(usage: Usage) -> bool:
+    """One pass at the listed rates: nearly every answer, found out by a few looks."""
+    return (
+        not usage.iterations
+        and not usage.web_search_requests
+        and usage.speed in _PLAIN_SPEEDS
+        and usage.service_tier in _PLAIN_TIERS
+        and usage.inference_geo in _PLAIN_GEOS
+    )
+
+
 def _pass_cost(usage: Usage, card: RateCard, factor: Multiplier, fees: int = 0) -> Cost:
-    rates = card.rates_for(usage.prompt).scaled(factor)
+    rates = card.rates_for(usage.prompt)
+    if factor is not ONE:
+        rates = rates.scaled(factor)
     return Cost(
         uncached=usage.uncached * rates.uncached,
         cache_write_5m=usage.cache_write_5m * rates.cache_write_5m,

@@ -71,7 +71,7 @@ class Catalog:
 
     def find(self, model: str, *, on: date) -> RateCard | None:
         """The card in force for this model on this (UTC) day; None: unpriced."""
-        day = _utc_day(on)
+        day = on.date() if isinstance(on, datetime) and on.tzinfo is UTC else _utc_day(on)
         card = self._in_force.get((model, day))
         if card is None:
             card = self._find(model, day)

@@ -21,6 +21,7 @@ __all__ = [
     "PicoUsd",
     "dump_usd",
     "parse_usd",
+    "show_exact_usd",
     "show_usd",
 ]
 
@@ -68,6 +69,12 @@ def show_usd(amount: int, places: int = 6) -> str:
     sign = "-" if amount < 0 and units else ""
     whole, fraction = divmod(units, 10**places)
     return f"{sign}${whole:,}.{fraction:0{places}d}" if places else f"{sign}${whole:,}"
+
+
+def show_exact_usd(amount: int) -> str:
+    """An amount for human eyes with all its places, two at least: what somebody has set."""
+    places = len(dump_usd(amount).partition(".")[2])
+    return show_usd(amount, max(2, places))
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):

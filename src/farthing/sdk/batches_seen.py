@@ -17,7 +17,7 @@ import httpx2
 import msgspec
 
 from farthing.core.batch_scan import BatchReader
-from farthing.core.batches import KnownBatch, ended_batch
+from farthing.core.batches import begun_batch, ended_batch
 from farthing.core.exchange_call import Call, route_of
 from farthing.core.exchange_prepare import Setup
 from farthing.driver.jobs.batch_register import BatchRegister
@@ -29,13 +29,6 @@ _CREATION: Final = ("POST", "/v1/messages/batches")
 _BUDGET: Final = "x-farthing-budget-usd"
 
 _logger = logging.getLogger(__name__)
-
-
-class _Created(msgspec.Struct, frozen=True):
-    id: str
-
-
-_created_decoder: Final = msgspec.json.Decoder(_Created)
 
 
 class BatchesSeen:
@@ -72,25 +65,14 @@ class BatchesSeen:
         if (call.method, call.path) != _CREATION:
             self._described(response)
             return
-        row = self._ledger.row(call.exchange_id)
-        try:
-            created = _created_decoder.decode(response.content)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            created = None
-        if created is None or row is None:
+        creation = self._ledger.row(call.exchange_id)
+        batch = begun_batch(response.content, creation, has_budget=self._is_capped(call))
+        if batch is None:
             _logger.warning(
                 "a batch is not remembered: its items will count for whoever reads them",
                 extra={"action": "batch.not_remembered"},
             )
             return
-        who = row.opened.attribution
-        batch = KnownBatch(
-            batch_id=created.id,
-            created_at=row.opened.opened_at,
-            attribution=who,
-            exchange_id=call.exchange_id,
-            scope=f"task:{who.task_id}" if self._is_capped(call) else None,
-        )
         with self._lock:
             self._register.created(batch)
 

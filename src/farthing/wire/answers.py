@@ -78,7 +78,7 @@ class _Message(msgspec.Struct, frozen=True):
             message_id=self.id,
             stop_reason=self.stop_reason,
             refusal_category=self.stop_details.category if self.stop_details else None,
-            diagnostics=dump_diagnostics(self.diagnostics),
+            diagnostics=None if self.diagnostics is _ABSENT else dump_diagnostics(self.diagnostics),
         )
 
 

@@ -74,7 +74,8 @@ class Request:
         resumed = None if after is None else cls._resume(after, body)
         if resumed is not None:
             return resumed
-        _check_text(body)
+        if not body.isascii():
+            _check_text(body)
         return cls(body, json.raw_members(body))
 
     def __repr__(self) -> str:
@@ -214,7 +215,8 @@ class Request:
             return None
         cut = spans[kept - 1][1]
         try:
-            _check_text(body[cut:])
+            if not body[cut:].isascii():
+                _check_text(body[cut:])
             rest = _PLACEHOLDER + body[cut:]
             first, *behind = json.members(rest)
             added = json.elements(rest[first.start : first.end])[1:]
@@ -259,8 +261,6 @@ def common_prefix(one: Sequence[object], other: Sequence[object]) -> int:
 
 def _check_text(raw: bytes) -> None:
     """Refuse bytes that are no UTF-8; the skipping decoder does not look inside strings."""
-    if raw.isascii():
-        return
     decoder, end = _Utf8Decoder(), 0
     try:
         for start in range(0, len(raw), _TEXT_STRIDE):

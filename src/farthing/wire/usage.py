@@ -151,7 +151,7 @@ class ReportedUsage(msgspec.Struct, frozen=True):
             service_tier=self.service_tier,
             speed=self.speed,
             inference_geo=self.inference_geo,
-            fallback_credit=_credit(self.fallback_credit),
+            fallback_credit=None if self.fallback_credit is None else _credit(self.fallback_credit),
             iterations=tuple([entry.iteration() for entry in self.iterations])
             if self.iterations
             else (),
@@ -201,6 +201,6 @@ def _writes(usage: ReportedUsage) -> tuple[int, int]:
     return max(breakdown.ephemeral_5m_input_tokens or 0, total - write_1h), write_1h
 
 
-def _credit(credit: _Credit | None) -> str | None:
-    status = None if credit is None else credit.status
+def _credit(credit: _Credit) -> str | None:
+    status = credit.status
     return status.type if isinstance(status, _CreditStatus) else status

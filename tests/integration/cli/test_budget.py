@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -14,7 +15,7 @@ import pytest
 
 from farthing.cli.main import main
 from farthing.compose.budgets import budget_desk
-from farthing.core.budgets import Budget
+from farthing.core.budgets import Budget, BudgetRaise
 from farthing.core.budgets_account import Claim, Reservation
 from farthing.errors import ConfigError, LedgerError
 from farthing.ledger import SqliteLedger
@@ -122,6 +123,8 @@ def test_every_option_comes_back_as_it_was_said(say: Say) -> None:
         (("list", "--for", "1h"), "--for belongs"),
         (("raise", "x", "--by", "1"), "--reason"),
         (("raise", "x", "--by", "y", "--for", "1h", "--reason", "r"), "dollars"),
+        (("raise", "x", "--by", "1", "--for", "1h", "--reason", ""), "a reason"),
+        (("raise", "x", "--by", "1", "--for", "1h", "--reason", "r" * 201), "a reason"),
         (("raise", "x", "--by", "0", "--for", "1h", "--reason", "r"), "more than nothing"),
         (("raise", "x", "--by", "1", "--for", "1h", "--reason", "r"), "no budget 'x'"),
     ],
@@ -133,6 +136,37 @@ def test_what_is_wrong_is_said_and_changes_nothing(
 
     assert (code, why in err) == (2, True), err
     assert not budgets_path(ledger).exists()
+
+
+@pytest.mark.parametrize("reason", ["", "r" * 201, "\udcff"], ids=["none", "long", "no text"])
+def test_a_raise_that_could_not_be_read_again_does_not_lock_the_file(
+    say: Say, ledger: Path, reason: str
+) -> None:
+    say("set", "team", "--limit", "20")
+
+    code, _, err = say("raise", "team", "--by", "1", "--for", "1h", "--reason", reason)
+
+    assert (code, err.startswith("farthing: ")) == (2, True), err
+    assert budget("team", ledger).raises == ()
+    assert say("rm", "team")[0] == 0
+
+
+def test_what_nobody_can_read_is_not_written(ledger: Path) -> None:
+    desk = budget_desk(ledger)
+    kept = desk.set(Budget(name="a", scope="everything", limit_pico=1), actor="me")
+    wrong = replace(kept, raises=(BudgetRaise(by_pico=-1, until=datetime.now(UTC), reason="r"),))
+
+    with pytest.raises(ConfigError, match="more than nothing"):
+        desk.set(wrong, actor="me")
+
+    assert desk.all() == (kept,)
+
+
+def test_a_limit_is_shown_with_all_its_places(say: Say) -> None:
+    _, out, _ = say("set", "small", "--limit", "0.0035")
+
+    assert "small: $0.0035 over" in out
+    assert "$0.0035 " in say("list")[1]
 
 
 def test_every_change_is_in_the_journal(say: Say, ledger: Path) -> None:
@@ -294,6 +328,21 @@ def test_a_raise_of_the_api_ends(keyed: Keyed) -> None:
     assert keyed.ask("POST", path, b"{}", key=admin, headers=JSON).status == 400
 
 
+def _raised(by_usd: str, until: str) -> bytes:
+    more = {"by_usd": by_usd, "until": until, "reason": "r"}
+    return json.dumps({"scope": "everything", "limit_usd": "1", "raises": [more]}).encode()
+
+
+def test_a_raise_that_comes_with_its_budget_is_in_the_journal(keyed: Keyed) -> None:
+    body = _raised("1", "2100-01-01T00:00:00Z")
+    admin = keyed.texts["admin"]
+    assert keyed.ask("PUT", f"{PATH}/x", body, key=admin, headers=JSON).status == 200
+
+    raised = [each for each in read_events(keyed.ledger) if each.kind == "budget.raised"]
+
+    assert [each.facts["by_usd"] for each in raised] == ["1"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
@@ -302,6 +351,8 @@ def test_a_raise_of_the_api_ends(keyed: Keyed) -> None:
         ("PUT", f"{PATH}/x", b'{"scope":"all","limit_usd":"1"}', 400),
         ("PUT", f"{PATH}/x", b'{"name":"y","scope":"task","limit_usd":"1"}', 400),
         ("PUT", f"{PATH}/x", b"[]", 400),
+        ("PUT", f"{PATH}/x", _raised("-1", "2030-01-01T00:00:00Z"), 400),
+        ("PUT", f"{PATH}/x", _raised("1", "9999-12-31T23:59:59-12:00"), 400),
         ("POST", PATH, b"{}", 405),
     ],
 )

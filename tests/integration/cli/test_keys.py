@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from farthing.cli.main import main
+from farthing.compose.budgets import budget_desk
 from farthing.core.access import KeyRing
+from farthing.core.budgets import Budget, BudgetRaise
 from farthing.core.keys import VirtualKey
 from farthing.ledger.audit_log import read_events
 from farthing.ledger.budgets_file import BudgetFile, budgets_path
@@ -178,6 +181,14 @@ def test_a_budget_that_cannot_be_read_makes_no_key(say: Say, ledger: Path, said:
     assert not budgets_path(ledger).exists()
 
 
+def test_a_window_with_two_amounts_makes_no_key(say: Say, ledger: Path) -> None:
+    code, _, err = say("create", "ci", "--budget", "5/day", "--budget", "7/day")
+
+    assert (code, "two amounts" in err) == (2, True)
+    assert say("list")[1].startswith("There are no virtual keys")
+    assert not budgets_path(ledger).exists()
+
+
 def test_a_key_that_cannot_be_made_leaves_no_budget(say: Say, ledger: Path) -> None:
     say("create", "ci", "--budget", "5")
     for words in (("ci", "--budget", "9"), ("other", "--budget", "9", "--model", "?!")):
@@ -185,3 +196,30 @@ def test_a_key_that_cannot_be_made_leaves_no_budget(say: Say, ledger: Path) -> N
 
     [budget] = BudgetFile(budgets_path(ledger)).read()
     assert (budget.name, budget.limit_pico, budget.window) == ("key-ci-total", 5 * 10**12, "total")
+
+
+def test_a_key_that_cannot_be_made_leaves_an_older_budget_as_it_was(say: Say, ledger: Path) -> None:
+    desk = budget_desk(ledger)
+    for window in ("hour", "day"):
+        name = f"key-ci-{window}"
+        older = Budget(name=name, scope="key", selector="ci", window=window, limit_pico=7)
+        desk.set(older, actor="operator")
+    more = BudgetRaise(by_pico=3, until=datetime.now(UTC) + timedelta(days=1), reason="release")
+    desk.lift("key-ci-day", more, actor="operator")
+    before = desk.all()
+
+    assert say("create", "ci", "--budget", "9/day", "--budget", "9", "--model", "?!")[0] != 0
+
+    assert desk.all() == before
+    raised = [each for each in read_events(ledger) if each.kind == "budget.raised"]
+    assert len(raised) == 1
+
+
+def test_an_end_in_another_offset_is_listed_in_utc(say: Say, ledger: Path) -> None:
+    say("create", "ci")
+    end = datetime(2031, 1, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))
+    with closing(SqliteKeys(ledger)) as store:
+        [key] = store.listed()
+        store.add(structs.replace(key, key_id="k2", name="east", expires_at=end))
+
+    assert "2030-12-31 23:30" in say("list")[1]

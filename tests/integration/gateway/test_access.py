@@ -16,8 +16,9 @@ from farthing.config import Settings
 from farthing.core.keys import ROLES
 from farthing.driver.keys import NewKey
 from farthing.errors import ConfigError
-from farthing.gateway.access import PAGES, PageRule, is_loopback, source_of
+from farthing.gateway.access import is_loopback, source_of
 from farthing.gateway.key_pages import openapi_document
+from farthing.gateway.page_rules import PAGES, PageRule
 from farthing.ledger.audit_log import read_events
 from tests.integration.gateway.keyed import PROVIDER_KEY, Keyed, keyed_gateway
 from tests.integration.gateway.raw_http import (

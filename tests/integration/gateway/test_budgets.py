@@ -99,6 +99,11 @@ SCOPES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"model": OPUS},
         {"model": HAIKU},
     ),
+    "model by another of its names": (
+        {"scope": "model", "selector": "claude-haiku-4-5"},
+        {"model": "claude-haiku-4-5-20251001"},
+        {"model": OPUS},
+    ),
     "task type": (
         {"scope": "task_type", "selector": "costly"},
         {"headers": {"x-farthing-task-type": "costly"}},

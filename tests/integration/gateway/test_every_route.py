@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from farthing.compose import RunningGateway
-from farthing.gateway.access import PAGES, PageRule
+from farthing.gateway.page_rules import PAGES, PageRule
 from tests.integration.gateway.keyed import Keyed, keyed_gateway
 from tests.integration.gateway.raw_http import (
     RawAnswer,

@@ -330,6 +330,8 @@ def test_a_body_beyond_the_limit_is_a_413_in_the_providers_envelope(
         assert answer.status == status
         if status == 413:
             assert error_of(answer)["type"] == "request_too_large"
+            limit = "5000 bytes" if path.endswith("batches") else "1000 bytes"
+            assert f"maximum size of {limit} at" in error_of(answer)["message"]
             [exchange_id] = answer.values(b"x-farthing-exchange-id")
             assert json.loads(answer.body)["request_id"] == exchange_id.decode()
         client.send(http_request("GET", "/v1/models"))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from farthing.gateway.access import PAGES
 from farthing.gateway.heads import MAX_HEAD_BYTES
+from farthing.gateway.page_rules import PAGES
 from tests.integration.gateway.keyed import PROVIDER_KEY, Keyed, keyed_gateway
 from tests.integration.gateway.raw_http import (
     RawAnswer,

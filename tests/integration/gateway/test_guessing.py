@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from farthing.gateway.access import PAGES
+from farthing.gateway.page_rules import PAGES
 from tests.integration.gateway.keyed import keyed_gateway
 from tests.integration.gateway.raw_http import RawUpstream
 from tests.integration.gateway.test_bytes import JSON

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from farthing.core.budgets import Budget
 from farthing.core.journal_chain import JournalEvent
 from farthing.lab.emulator import emulator
 from farthing.ledger.audit_log import read_events
+from farthing.ledger.budgets_file import budgets_path
 from farthing.pricing import parse_usd
 from tests.integration.notify.endpoints import slack
 
@@ -106,3 +109,36 @@ def test_a_storm_of_refusals_rings_once_in_slack(tmp_path: Path):
                 say(claude, "hello")
         endpoint.until(lambda: any("retry_storm" in one["text"] for one in endpoint.documents))
         assert sum("retry_storm" in one["text"] for one in endpoint.documents) == 1
+
+
+def test_a_guard_that_is_switched_off_and_on_again_is_an_entry_each(tmp_path: Path):
+    path = tmp_path / "ledger.db"
+    plain = Settings(upstream="http://127.0.0.1:9", port=0, ledger=str(path))
+    for settings in (plain, plain, replace(plain, loops=False, breaker=False), plain):
+        with running_gateway(settings):
+            pass
+
+    guards = [event.facts.get("guard") for event in events(path, "policy.changed")]
+    assert guards == [None, "breaker=False loops=False", ""]
+
+
+def test_budgets_that_are_changed_by_hand_are_an_entry_and_others_are_not_two(tmp_path: Path):
+    path = tmp_path / "ledger.db"
+    settings = Settings(upstream="http://127.0.0.1:9", port=0, ledger=str(path))
+    budget = Budget(
+        name="small", scope="task", limit_pico=parse_usd("1"), ladder=("max_tokens", "note")
+    )
+    with running_gateway(settings):
+        budget_desk(path).set(budget, actor="test")
+        time.sleep(1.5)
+        file = budgets_path(path)
+        file.write_text(file.read_text().replace('limit_usd = "1"', 'limit_usd = "900"'))
+        deadline = time.monotonic() + 10
+        while len(events(path, "budget.changed")) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+    with running_gateway(settings):
+        time.sleep(1.5)
+
+    by_desk, by_hand = events(path, "budget.changed")
+    assert (by_desk.actor, by_desk.facts["ladder"]) == ("test", "max_tokens, note")
+    assert (by_hand.actor, by_hand.facts) == ("file", {"small": "900"})

@@ -38,6 +38,7 @@ def test_steps_that_are_left_out_are_not_taken_and_zero_is_no_limit():
         ({"loops_ladder": ("halt=200",)}, "'halt=200'"),
         ({"loops_ladder": ("stop",)}, "such as 'stop=200'"),
         ({"loops_ladder": ("stop=0",)}, "'stop=0'"),
+        ({"loops_ladder": ("alert=100", "stop=99")}, "'stop=99'.*write 'stop=100' or more"),
         ({"loops_stops": ("cycles",)}, "kinds are exact_cycle"),
         ({"loops_repeats": 1}, "repeats=1: at least 2"),
     ],

@@ -137,6 +137,22 @@ def garbled(keyed: Keyed, upstream: RawUpstream) -> RawAnswer:
         return client.answer()
 
 
+def misplaced(where: str) -> Step:
+    """A key where a name belongs."""
+
+    def step(keyed: Keyed, upstream: RawUpstream) -> RawAnswer | None:
+        secret = keyed.texts["client"].encode()
+        if where == "model":
+            body = BODIES["plain"].replace(b"claude-opus-4-5", secret)
+            assert secret in body
+            return call(body)(keyed, upstream)
+        if where == "path":
+            return keyed.ask("POST", f"/v1/{secret.decode()}", b"{}", key=secret.decode())
+        return call(BODIES["plain"], (where.encode(), secret))(keyed, upstream)
+
+    return step
+
+
 EVENTS = chunked(b"event: message_start\ndata: {not json\n\n", b"event: error\ndata: {}\n\n")
 STEPS: dict[str, Step] = {
     "unauthorised upstream": failed(b"401 Unauthorized"),
@@ -155,6 +171,11 @@ STEPS: dict[str, Step] = {
     "no model": call(b"{}"),
     "a header that is no text": call(BODIES["plain"], (b"x-farthing-task", b"\xff\xfe")),
     "a budget of its own": call(BODIES["plain"], (b"x-farthing-budget-usd", b"0.0000001")),
+    "a key for a task": misplaced("x-farthing-task"),
+    "a key for a task type": misplaced("x-farthing-task-type"),
+    "a key for a session": misplaced("x-claude-code-session-id"),
+    "a key for a model": misplaced("model"),
+    "a key for a path": misplaced("path"),
     "a page for others": page("GET", "/farthing/v1/keys", b"", "client"),
     "a key that cannot be": page("POST", "/farthing/v1/keys", b'{"name":"A B"}', "admin"),
     "a budget that cannot be": page("PUT", "/farthing/v1/budgets/x", b'{"limit":1}', "admin"),

@@ -89,6 +89,10 @@ def test_what_no_repetition_mends_is_given_up_listed_journalled_and_sent_again_o
             assert dead["why"] == f"status {status}"
             assert main(["alerts", "list", "--ledger", str(path)]) == 0
             assert "given up" in capsys.readouterr().out
+            assert main(["alerts", "retry", "1", "99", "--ledger", str(path)]) == 2
+            assert "no delivery 99 was given up" in (why := capsys.readouterr().err)
+            assert "nothing was put back; given up: 1" in why
+            assert [one.number for one in store.deliveries("dead")] == [1]
             assert main(["alerts", "retry", "--ledger", str(path)]) == 0
             running.breaker(CLOSED)  # wakes the job; otherwise it looks every half minute
             endpoint.wait(2)

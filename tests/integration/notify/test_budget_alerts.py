@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anthropic
 import pytest
 
 from farthing.compose import running_gateway
-from farthing.compose.budgets import budget_desk
+from farthing.compose.budgets import budget_desk, tell_budgets
 from farthing.config import Settings
+from farthing.core.alert_rules import BudgetFact
 from farthing.core.budgets import Budget, key_of
+from farthing.core.budgets_account import Claim, Denied, Standing
+from farthing.core.budgets_board import BudgetBoard
 from farthing.lab.emulator import RunningEmulator, emulator
 from tests.contract.exchanges import attribution
 from tests.integration.notify.endpoints import Endpoint, slack
@@ -98,3 +102,23 @@ def test_a_threshold_of_its_own_and_the_forecast_reach_slack(
     assert "(40 %)" in texts(channel)
     # 45 % in the day and a half since Monday
     assert "are spent by Thursday 2026-11-19" in texts(channel)
+
+
+@pytest.mark.parametrize(
+    ("window", "scope"),
+    [("day", "session"), ("total", "session"), ("total", "task"), ("task", "task_type")],
+)
+def test_a_name_with_an_at_sign_is_told_whole(window: Any, scope: Any) -> None:
+    """Else two people whose sessions are called by their addresses are one thing to a pager."""
+    budget = Budget(name="b", scope=scope, limit_pico=1, window=window)
+    name = "ann@example.org"
+    who = attribution(session_id=name, task_id=name, task_type=name)
+    now, board, heard = datetime.now(UTC), BudgetBoard(budgets=(budget,)), list[BudgetFact]()
+    tell_budgets(board, heard.append)
+    key = key_of(budget, who, None, now) or ""
+    claim = Claim(key=key, limit_pico=1, worst_pico=2, likely_pico=2, budget="b")
+    standing = Standing(key=key, limit_pico=1, spent_pico=0, held_pico=0)
+
+    board.refused(Denied(claim=claim, standing=standing), now)
+
+    assert [fact.scope for fact in heard] == [f"budget b ({scope}:{name} per {window})"]

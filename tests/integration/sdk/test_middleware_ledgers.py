@@ -113,6 +113,16 @@ def test_a_file_that_was_named_is_that_file_or_an_error(state, other_process):
         farthing.Farthing(ledger=state / "ledger.db")
 
 
+@pytest.mark.parametrize("damaged", ["ledger.db.key", "ledger.db.budgets.toml"])
+def test_one_that_cannot_start_leaves_the_ledger_to_others(state, damaged):
+    state.mkdir()
+    (state / damaged).write_text("no such thing")
+    with pytest.raises(ConfigError, match=damaged):
+        farthing.Farthing()
+
+    SqliteLedger(state / "ledger.db").close()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_books_into_a_file_of_its_own(state, emu):
     code = """
@@ -198,10 +208,12 @@ def test_without_an_sdk_that_has_middleware_the_message_says_what_to_do(without,
     assert says in run.stdout
 
 
-def test_nothing_of_the_gateway_is_asked_for():
+def test_nothing_of_the_gateway_is_asked_for(state):
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['aiohttp', 'uvicorn', 'httptools']))\n"
-        "import farthing; from farthing.ledger import MemoryLedger\n"
-        "farthing.Farthing(ledger=MemoryLedger())"
+        "import farthing; farthing.Farthing().close()\n"
+        "print(*(name for name in sys.modules if name.startswith('farthing.gateway')))"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout.split() == []

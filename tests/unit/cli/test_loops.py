@@ -66,6 +66,19 @@ def test_limits_and_poll_tools_are_options(trace, capsys):
     assert "repeats=1" in capsys.readouterr().err
 
 
+def test_what_could_not_be_read_is_said(trace, tmp_path, capsys):
+    words = ["loops", "scan", str(trace), str(tmp_path / "none.jsonl")]
+    assert main(words) == 0
+    assert "1 × path does not exist" in capsys.readouterr().out
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["problems"] == {"missing": 1}
+
+
+def test_paths_may_stand_behind_options_too(trace, capsys):
+    assert main(["loops", "scan", "--repeats", "4", str(trace)]) == 0
+    assert "1 loop in 1 of 1 conversations" in capsys.readouterr().out
+
+
 def test_nothing_to_read_is_exit_code_1_and_no_transcripts_is_2(tmp_path, capsys, monkeypatch):
     (tmp_path / "empty.jsonl").write_text("")
     assert main(["loops", "scan", str(tmp_path / "empty.jsonl")]) == 1

@@ -144,6 +144,14 @@ def test_a_budget_that_refuses_is_said_once_and_ends_when_it_begins_anew():
     assert said(machine.budget(budget(0))) == [("budget", "resolved")]
 
 
+def test_a_budget_that_refused_is_over_when_it_is_raised():
+    machine = rules()
+    machine.budget(budget(30, is_refused=True))
+    assert machine.budget(budget(31)) == []
+
+    assert said(machine.budget(budget(31, limit=1_000))) == [("budget", "resolved")]
+
+
 # -- what happens and does not end
 
 

@@ -178,3 +178,17 @@ def test_names_are_cut_and_cleaned(length: int, kept: int):
     assert who({"x-farthing-task": "t" * length}).task_id == "t" * kept
     assert who({"x-farthing-task": " a\x00\x1b[31mb\n"}).task_id == "a[31mb"
     assert who({"x-farthing-task": " \t "}).source == "lineage"
+
+
+@pytest.mark.parametrize("name", ["x-farthing-task", "x-farthing-task-type", "x-farthing-parent"])
+def test_a_key_in_the_wrong_place_is_no_name(name: str):
+    secret = "sk-ant-api03-SECRETSECRET"
+
+    found = who({"x-farthing-task": "t1"} | {name: f"of {secret}"})
+
+    assert "SECRET" not in repr(found)
+    assert "of [key]" in repr(found)
+
+
+def test_a_task_may_be_called_a_task():
+    assert who({"x-farthing-task": "task-classify-tickets"}).task_id == "task-classify-tickets"

@@ -15,7 +15,7 @@ from farthing.core.budgets import Budget, root_first
 from farthing.core.budgets_board import BudgetBoard, BudgetNews
 from farthing.core.exchange import converse
 from farthing.core.exchange_call import Call
-from farthing.core.exchange_effects import Interrupted, Release, ReserveAll
+from farthing.core.exchange_effects import Interrupted, Release, Reserve
 from farthing.core.records import Settlement
 from farthing.errors import LedgerError, UpstreamUnreachable
 from farthing.ledger.memory import MemoryLedger
@@ -293,7 +293,7 @@ def test_an_interruption_right_behind_the_hold_gives_it_back():
     one = talk(budget())
     conversation = converse(creation(row("a")), one.setup)
     effect = next(conversation)
-    while not isinstance(effect, ReserveAll):
+    while not isinstance(effect, Reserve):
         effect = conversation.send(None)
 
     assert isinstance(conversation.throw(Interrupted()), Release)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from farthing.core.batches import RESULTS_KEPT, BatchBook, ended_batch
+from farthing.core.batches import RESULTS_KEPT, BatchBook, begun_batch, ended_batch
+from farthing.core.records import ExchangeRow
 from farthing.ledger.memory import MemoryLedger
-from tests.contract.exchanges import NOON, attribution, known
+from tests.contract.exchanges import NOON, attribution, known, opened
 from tests.unit.core.test_batch_holds import rows_of
 from tests.unit.core.test_exchange import BATCH, JSONL, Failing, result
 from tests.unit.driver.talks import FakeUpstream, Talk, setup
@@ -47,6 +48,30 @@ def test_a_batch_is_read_whole_once(book):
     assert book.take_whole("nobody's") is None
     assert book.take_whole("msgbatch_1") == known()
     assert book.take_whole("msgbatch_1") is None
+
+
+@pytest.mark.parametrize(("has_budget", "scope"), [(True, "task:t1"), (False, None)])
+def test_a_batch_is_its_creations(has_budget, scope):
+    creation = ExchangeRow(opened=opened("ex_1"))
+    said = b'{"id":"msgbatch_1","type":"message_batch"}'
+    begun = begun_batch(said, creation, has_budget=has_budget)
+
+    assert begun is not None
+    assert (begun.batch_id, begun.exchange_id, begun.scope) == ("msgbatch_1", "ex_1", scope)
+    assert (begun.created_at, begun.attribution) == (
+        creation.opened.opened_at,
+        creation.opened.attribution,
+    )
+
+
+@pytest.mark.parametrize("said", [b"", b'{"id":"","type":"message_batch"}', b'{"id":"f"}'])
+def test_what_is_no_batch_begins_none(said):
+    assert begun_batch(said, ExchangeRow(opened=opened("ex_1")), has_budget=False) is None
+
+
+def test_a_batch_whose_creation_is_not_on_record_is_nobodys():
+    said = b'{"id":"msgbatch_1","type":"message_batch"}'
+    assert begun_batch(said, None, has_budget=True) is None
 
 
 # -- how results are booked -----------------------------------------------------------------------

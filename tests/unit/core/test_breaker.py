@@ -45,7 +45,7 @@ def tripped(key: BreakerKey = KEY, rules: BreakerRules = RULES) -> Breakers:
 
 
 def probe(breakers: Breakers, seconds: float, key: BreakerKey = KEY) -> int:
-    allowed = breakers.check(key, at(seconds))
+    allowed = breakers.admit((key,), at(seconds))
     assert isinstance(allowed, Allowed)
     return allowed.probe_of(key)
 
@@ -53,7 +53,7 @@ def probe(breakers: Breakers, seconds: float, key: BreakerKey = KEY) -> int:
 def test_a_circuit_that_nobody_knows_is_closed_and_lets_pass():
     breakers = Breakers()
     assert breakers.state(KEY) == "closed"
-    assert breakers.check(KEY, at(0)) == Allowed()
+    assert breakers.admit((KEY,), at(0)) == Allowed()
     assert Allowed().probe_of(KEY) == 0
 
 
@@ -64,7 +64,7 @@ def test_errors_open_it_at_the_limit_and_not_before():
     last = changes[3]
     assert last is not None
     assert (last.state, last.why, last.until) == ("open", "error_storm", at(33).at)
-    refused = breakers.check(KEY, at(4))
+    refused = breakers.admit((KEY,), at(4))
     assert isinstance(refused, Refused)
     assert (refused.until, refused.count) == (at(33).at, 1)
 
@@ -89,7 +89,7 @@ def test_neither_the_providers_trouble_nor_our_refusals_open_a_keys_circuit(outc
     breakers = Breakers(RULES)
     for _ in range(1000):
         assert breakers.record(KEY, outcome, at(0)) is None
-    assert breakers.check(KEY, at(0)) == Allowed()
+    assert breakers.admit((KEY,), at(0)) == Allowed()
 
 
 def test_spending_opens_it_at_the_limit_and_not_below():
@@ -114,7 +114,7 @@ def test_one_call_sent_again_and_again_is_answered_from_memory(outcome):
     assert change is not None
     assert change.why == "retry_storm"
     for count in range(1, 10_001):
-        refused = breakers.check(CALL, at(1))
+        refused = breakers.admit((CALL,), at(1))
         assert isinstance(refused, Refused)
         assert refused.count == count
     assert len(breakers) == 1
@@ -135,21 +135,21 @@ def test_a_call_without_trouble_needs_no_circuit_and_one_that_recovers_loses_it(
 
 def test_after_its_time_one_call_may_try_and_the_others_wait():
     breakers = tripped()
-    assert isinstance(breakers.check(KEY, at(29.9)), Refused)
+    assert isinstance(breakers.admit((KEY,), at(29.9)), Refused)
     assert probe(breakers, 30) == 1
     assert breakers.state(KEY) == "half_open"
-    waiting = breakers.check(KEY, at(31))
+    waiting = breakers.admit((KEY,), at(31))
     assert isinstance(waiting, Refused)
     assert waiting.until == at(630).at
 
 
 def test_a_probe_that_goes_well_closes_it_and_says_how_many_were_refused():
     breakers = tripped()
-    breakers.check(KEY, at(1))
+    breakers.admit((KEY,), at(1))
     change = breakers.record(KEY, Outcome(kind="ok", probe=probe(breakers, 30)), at(31))
     assert change is not None
     assert (change.state, change.until, change.refused) == ("closed", None, 1)
-    assert breakers.check(KEY, at(31)) == Allowed()
+    assert breakers.admit((KEY,), at(31)) == Allowed()
     assert breakers.open_keys() == []
 
 
@@ -157,7 +157,7 @@ def test_probes_that_fail_double_the_time_up_to_the_limit():
     breakers = tripped(rules=BreakerRules(failures=1, cool_seconds=10, longest_seconds=25))
     second = 0.0
     for pause in (10, 20, 25, 25):
-        assert isinstance(breakers.check(KEY, at(second + pause - 0.1)), Refused)
+        assert isinstance(breakers.admit((KEY,), at(second + pause - 0.1)), Refused)
         second += pause
         number = probe(breakers, second)
         change = breakers.record(KEY, Outcome(kind="failed", probe=number), at(second))
@@ -190,7 +190,7 @@ def test_a_refused_probe_of_a_call_that_was_refused_before_opens_it_again():
 def test_a_probe_that_never_comes_back_is_given_up_and_its_late_word_does_not_count():
     breakers = tripped()
     first = probe(breakers, 30)
-    assert isinstance(breakers.check(KEY, at(629)), Refused)
+    assert isinstance(breakers.admit((KEY,), at(629)), Refused)
     assert probe(breakers, 630) == 2
     assert breakers.record(KEY, Outcome(kind="ok", probe=first), at(631)) is None
     assert breakers.state(KEY) == "half_open"
@@ -273,7 +273,7 @@ def test_what_the_provider_asks_to_try_again_is_no_failure(status, error, kind):
 @pytest.mark.parametrize("key", [KEY, BreakerKey("task_type", "k1/triage"), CALL])
 def test_a_refusal_says_what_why_and_until_when_and_does_not_look_retryable(key):
     breakers = tripped(key)
-    refused = breakers.check(key, at(5))
+    refused = breakers.admit((key,), at(5))
     assert isinstance(refused, Refused)
     error = refusal(refused)
     answer = dump_refusal(error)
@@ -286,7 +286,7 @@ def test_a_refusal_says_how_the_call_ended_before_but_not_of_what_was_only_dear(
     breakers = Breakers(RULES)
     for _ in range(3):
         breakers.record(CALL, Outcome(kind="refused", what="budget.refused"), at(0))
-    refused = breakers.check(CALL, at(1))
+    refused = breakers.admit((CALL,), at(1))
     assert isinstance(refused, Refused)
     assert "(at last budget.refused)" in str(refusal(refused))
     breakers.record(KEY, Outcome(kind="failed", what="invalid_request_error"), at(0))
@@ -297,13 +297,13 @@ def test_a_refusal_says_how_the_call_ended_before_but_not_of_what_was_only_dear(
 
 def test_a_storm_of_errors_is_over_when_a_good_answer_begins_and_one_of_spending_is_not():
     breakers = tripped()
-    allowed = breakers.check(KEY, at(30))
+    allowed = breakers.admit((KEY,), at(30))
     assert isinstance(allowed, Allowed)
     (change,) = breakers.began(allowed, at(31))
     assert change.state == "closed"
     assert breakers.began(allowed, at(32)) == []
     breakers.record(KEY, Outcome(kind="ok", cost_pico=100), at(40))
-    allowed = breakers.check(KEY, at(70))
+    allowed = breakers.admit((KEY,), at(70))
     assert isinstance(allowed, Allowed)
     assert breakers.began(allowed, at(71)) == []
     assert breakers.state(KEY) == "half_open"
@@ -311,8 +311,8 @@ def test_a_storm_of_errors_is_over_when_a_good_answer_begins_and_one_of_spending
 
 def test_a_good_answer_to_a_probe_that_was_given_up_says_nothing():
     breakers = tripped()
-    lost = breakers.check(KEY, at(30))
-    breakers.check(KEY, at(630))
+    lost = breakers.admit((KEY,), at(30))
+    breakers.admit((KEY,), at(630))
     assert isinstance(lost, Allowed)
     assert breakers.began(lost, at(631)) == []
 
@@ -329,7 +329,7 @@ def test_a_circuit_that_nobody_comes_back_to_is_closed_after_a_while():
 def test_at_the_end_all_circuits_close_and_say_how_many_they_refused():
     breakers = tripped()
     for _ in range(7):
-        breakers.check(KEY, at(1))
+        breakers.admit((KEY,), at(1))
     assert [(one.state, one.refused) for one in breakers.close(at(2))] == [("closed", 7)]
     assert breakers.close(at(2)) == []
 
@@ -342,7 +342,7 @@ def stopped_by_a_budget(outcome: Outcome = BROKE) -> Breakers:
     breakers.look_behind(None, at(0).at)
     for _ in range(3):
         breakers.record(CALL, outcome, at(0))
-    assert isinstance(breakers.check(CALL, at(1)), Refused)
+    assert isinstance(breakers.admit((CALL,), at(1)), Refused)
     return breakers
 
 
@@ -358,13 +358,13 @@ def stopped_by_a_budget(outcome: Outcome = BROKE) -> Breakers:
 def test_what_a_budget_refused_is_tried_once_when_it_may_be_admitted(news):
     breakers = stopped_by_a_budget()
     breakers.look_behind(None, at(2).at)
-    assert isinstance(breakers.check(CALL, at(2)), Refused)
+    assert isinstance(breakers.admit((CALL,), at(2)), Refused)
     news(breakers)
     number = probe(breakers, 2, CALL)
     assert number == 1
-    assert isinstance(breakers.check(CALL, at(2)), Refused)
+    assert isinstance(breakers.admit((CALL,), at(2)), Refused)
     breakers.record(CALL, Outcome(kind="refused", what="budget.refused", probe=number), at(2))
-    assert isinstance(breakers.check(CALL, at(3)), Refused)
+    assert isinstance(breakers.admit((CALL,), at(3)), Refused)
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_what_a_budget_refused_is_tried_once_when_it_may_be_admitted(news):
 def test_what_no_budget_refused_waits_its_time(outcome):
     breakers = stopped_by_a_budget(outcome)
     breakers.freed()
-    assert isinstance(breakers.check(CALL, at(2)), Refused)
+    assert isinstance(breakers.admit((CALL,), at(2)), Refused)
 
 
 def test_a_call_that_is_refused_here_is_tried_again_each_minute_at_the_latest():
@@ -394,7 +394,7 @@ def test_it_is_counted_what_opened_what_is_open_and_what_was_refused():
     breakers = tripped()
     for _ in range(3):
         breakers.record(CALL, REFUSED, at(0))
-        breakers.check(KEY, at(1))
+        breakers.admit((KEY,), at(1))
     assert breakers.opened == {("key", "error_storm"): 1, ("call", "retry_storm"): 1}
     assert breakers.open_now() == {("key", "error_storm"): 1, ("call", "retry_storm"): 1}
     assert breakers.refused == {("key", "error_storm"): 3}
@@ -455,7 +455,7 @@ def test_any_interleaving_keeps_to_the_table_and_has_one_probe_at_most(steps):
         second += pause
         before = breakers.state(key)
         if step == "check":
-            said = breakers.check(key, at(second))
+            said = breakers.admit((key,), at(second))
             assert isinstance(said, Allowed) or before != "closed"
             if isinstance(said, Allowed) and (number := said.probe_of(key)):
                 _, since = probes.get(key, (0, -999.0))

@@ -216,21 +216,20 @@ def test_a_threshold_is_told_once_and_the_highest_one():
     board = BudgetBoard()
     each = budget(window="day", thresholds=(50, 80))
 
-    found = [board.passed(each, standing(spent), NOW) for spent in (49, 50, 60, 99, 99)]
+    found = [board.passed(each, standing(spent)) for spent in (49, 50, 60, 99, 99)]
 
-    assert [event and event.percent for event in found] == [None, 50, None, 80, None]
-    told = [event for event in found if event is not None]
+    assert found == [None, 50, None, 80, None]
+
+
+def test_news_say_when_a_budget_is_spent_at_this_rate():
+    def news(spent: int, **fields: Any) -> BudgetNews:
+        return BudgetNews(budget=budget(**fields), standing=standing(spent), at=NOW)
+
     # half of it in twelve and a half hours: at this rate it is spent in as many again, tomorrow
-    assert told[0].spent_at is None
-    assert told[1].spent_at is not None
-    assert told[1].resets_at == datetime(2026, 11, 22, tzinfo=UTC)
-
-
-def test_a_budget_without_an_end_has_thresholds_and_no_forecast():
-    event = BudgetBoard().passed(budget(thresholds=(50,)), standing(50, key="k"), NOW)
-
-    assert event is not None
-    assert (event.resets_at, event.spent_at) == (None, None)
+    assert news(50, window="day").spent_at is None
+    assert news(99, window="day").spent_at is not None
+    assert news(99, window="day").resets_at == datetime(2026, 11, 22, tzinfo=UTC)
+    assert (news(99).resets_at, news(99).spent_at) == (None, None)
 
 
 def claim(name: str = "b", key: str = "k") -> Claim:
@@ -252,6 +251,21 @@ def test_a_listener_hears_what_has_changed_and_what_is_said_again_after_a_minute
     ]
     assert heard[0].resets_at == datetime(2026, 11, 22, tzinfo=UTC)
     assert (heard[0].spent_at, heard[0].is_refused) == (None, False)
+
+
+def test_two_budgets_over_one_key_are_heard_apart():
+    heard = list[BudgetNews]()
+    both = (budget(), budget(name="wide", limit_pico=200))
+    board = BudgetBoard(budgets=both, listener=heard.append)
+    for _ in range(3):
+        claims = [claim(each.name) for each in both]
+        standings = [
+            Standing(key="k", limit_pico=each.limit_pico, spent_pico=50, held_pico=0)
+            for each in both
+        ]
+        board.told(claims, standings, NOW)
+
+    assert [news.budget.name for news in heard] == ["b", "wide"]
 
 
 def test_a_listener_hears_every_refusal():
@@ -277,15 +291,15 @@ def test_what_was_heard_is_forgotten_when_there_is_too_much_of_it(monkeypatch):
 def test_without_thresholds_or_a_limit_nothing_is_told():
     nothing = Standing(key="k", limit_pico=0, spent_pico=5, held_pico=0)
 
-    assert BudgetBoard().passed(budget(), standing(99), NOW) is None
-    assert BudgetBoard().passed(budget(thresholds=(50,)), nothing, NOW) is None
+    assert BudgetBoard().passed(budget(), standing(99)) is None
+    assert BudgetBoard().passed(budget(thresholds=(50,)), nothing) is None
 
 
 def test_what_was_told_is_forgotten_when_there_is_too_much_of_it(monkeypatch):
     monkeypatch.setattr("farthing.core.budgets_board._KEYS", 2)
     board, each = BudgetBoard(), budget(thresholds=(50,))
     for key in ("a", "b", "c"):
-        board.passed(each, standing(50, key=key), NOW)
+        board.passed(each, standing(50, key=key))
 
-    assert board.passed(each, standing(50, key="c"), NOW) is None
-    assert board.passed(each, standing(50, key="a"), NOW) is not None
+    assert board.passed(each, standing(50, key="c")) is None
+    assert board.passed(each, standing(50, key="a")) is not None

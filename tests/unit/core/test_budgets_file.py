@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -47,7 +47,7 @@ BUDGETS = st.builds(
     raises=st.lists(
         st.builds(
             BudgetRaise,
-            by_pico=st.integers(0, 10**15),
+            by_pico=st.integers(1, 10**15),
             until=st.just(NOW),
             reason=st.text(min_size=1, max_size=20),
         ),
@@ -100,6 +100,28 @@ def test_a_document_without_exact_dollars_is_refused(document: dict[str, Any]):
         parse_budget(document, zone_of=zone_of)
 
 
-def test_a_raise_of_no_dollars_is_refused():
+@pytest.mark.parametrize("by_usd", ["x", "0", "-1"])
+def test_a_raise_of_no_dollars_is_refused(by_usd: str):
     with pytest.raises(ConfigError, match="by_usd"):
-        raise_of(RaiseSpec(by_usd="x", until=NOW, reason="r"))
+        raise_of(RaiseSpec(by_usd=by_usd, until=NOW, reason="r"))
+
+
+@pytest.mark.parametrize(
+    "until",
+    [
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))),
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=12))),
+    ],
+)
+def test_a_raise_until_no_day_is_refused(until: datetime):
+    with pytest.raises(ConfigError, match="no calendar"):
+        raise_of(RaiseSpec(by_usd="1", until=until, reason="r"))
+
+
+@pytest.mark.parametrize(
+    ("selector", "kept"),
+    [("claude-haiku-4-5", "claude-haiku-4-5-20251001"), ("mine", "mine"), (None, None)],
+)
+def test_a_model_by_any_of_its_names_is_that_model(selector: str | None, kept: str | None):
+    document = {"name": "m", "scope": "model", "limit_usd": "1", "selector": selector}
+    assert parse_budget(document, zone_of=zone_of).selector == kept

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.engine import Engine
 from farthing.core.engine_setup import EngineSetup
 from farthing.core.engine_values import Caller, EngineCall, Reading
 from farthing.core.exchange import converse
 from farthing.core.exchange_effects import Interrupted, Open
 from farthing.core.policy import policy_of
-from farthing.core.records import ExchangeRow, Held, Opened, Refused, Settlement
+from farthing.core.records import ExchangeRow, Opened, Settlement
 from farthing.errors import (
     EngineBug,
     LedgerError,
@@ -97,9 +98,9 @@ def test_the_intent_is_on_record_before_anything_is_sent():
 def test_times_are_ours_the_first_byte_and_all():
     settled = end(_row_of(FakeUpstream([message()])))
 
-    # the clock ticks once a look: sent 1, head 2, first byte 3, end 4, price 5, settle 6
-    assert settled.overhead_us == 1_000 + 2_000
-    assert (settled.ttft_us, settled.total_us) == (3_000, 6_000)
+    # the clock ticks once a look: sent 1, head 2, first byte 3, end 4, settle 5
+    assert settled.overhead_us == 1_000 + 1_000
+    assert (settled.ttft_us, settled.total_us) == (3_000, 5_000)
 
 
 def _row_of(upstream: FakeUpstream, **changes: Any) -> ExchangeRow:
@@ -477,11 +478,9 @@ class Failing(MemoryLedger):
         self._maybe("release")
         super().release(reservation_id)
 
-    def hold(
-        self, scope: str, amount_pico: int, cap_pico: int, *, reservation_id: str, now: datetime
-    ) -> Held | Refused:
-        self._maybe("hold")
-        return super().hold(scope, amount_pico, cap_pico, reservation_id=reservation_id, now=now)
+    def reserve(self, reservation: Reservation, *, now: datetime) -> Admitted | Denied:
+        self._maybe("reserve")
+        return super().reserve(reservation, now=now)
 
 
 @pytest.mark.parametrize("verb", ["open", "settle"])
@@ -514,7 +513,7 @@ def test_a_hold_that_no_row_will_end_is_released(release_fails: int):
 
 @pytest.mark.parametrize(("fault", "status"), [("open", 200), ("closed", 402)])
 def test_a_budget_that_cannot_be_asked_does_as_the_operator_says(fault: str, status: int):
-    ledger = Failing(failing={"hold": 1})
+    ledger = Failing(failing={"reserve": 1})
     talk = Talk(ledger=ledger, setup=setup(task_cap_pico=10**13, budget_fault=fault))
 
     assert talk.run(call(), FakeUpstream([message()])).status == status

@@ -103,6 +103,15 @@ def test_a_storm_of_errors_is_refused_in_the_providers_envelope_and_leaves_no_ro
     assert "at last invalid_request_error" in said["error"]["message"]
 
 
+def test_a_slash_behind_the_path_is_no_way_around_an_open_circuit():
+    running, upstream = talk(), FakeUpstream([message()])
+    storm(running)
+
+    slashed = msgspec.structs.replace(asked(7), path="/v1/messages/")
+
+    assert (running.run(slashed, upstream).status, upstream.sent) == (402, [])
+
+
 def test_the_row_with_which_it_opened_says_so():
     running = talk()
     storm(running)

@@ -13,7 +13,7 @@ from farthing.core.budgets import Budget, root_first
 from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.budgets_board import BudgetBoard
 from farthing.core.exchange import converse
-from farthing.core.exchange_effects import Interrupted, Open, Release, ReserveAll
+from farthing.core.exchange_effects import Interrupted, Open, Release, Reserve
 from farthing.core.records import ExchangeRow, Settlement
 from farthing.errors import LedgerError
 from farthing.ledger.memory import MemoryLedger
@@ -133,7 +133,7 @@ def test_far_from_the_end_ample_holds_what_is_likely():
 
     conversation = converse(call(exchange_id="last"), one.setup)
     effect = next(conversation)
-    assert isinstance(effect, ReserveAll)
+    assert isinstance(effect, Reserve)
     reply = one.ledger.reserve(effect.reservation, now=NOW)
     assert isinstance(reply, Admitted)
 
@@ -217,6 +217,9 @@ def test_a_budget_over_single_calls_counts_nothing(limit: int, status: int):
 
     assert [each.status for each in seen] == [status, status]
     assert one.row().opened.budget_keys == ()
+    if status == 402:
+        assert "over single calls allows $" in said(seen[0])
+        assert "lineage" not in said(seen[0])
 
 
 def test_a_refusal_of_one_budget_holds_in_none():
@@ -309,7 +312,7 @@ def test_who_is_interrupted_while_asking_gives_back_what_was_held(is_held: bool)
     one = talk(budget())
     conversation = converse(call(), one.setup)
     effect = next(conversation)
-    assert isinstance(effect, ReserveAll)
+    assert isinstance(effect, Reserve)
     if is_held:
         one.ledger.reserve(effect.reservation, now=NOW)
 
@@ -338,3 +341,44 @@ def test_without_budgets_nothing_is_asked():
     effect = next(converse(call(), setup()))
 
     assert isinstance(effect, Open)
+
+
+# -- no way around --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", ["abc", "", "$1", "1e9", "0.1234567890123"])
+def test_a_header_that_cannot_be_read_is_no_way_around_a_budget(asked: str):
+    one = talk(budget(limit_pico=0))
+
+    seen = one.run(call(x_farthing_budget_usd=asked), FakeUpstream([message()]))
+
+    assert seen.status == 402
+    assert {"budget.unreadable", "budget.refused"} <= set(ended(one.row()).notes)
+
+
+def test_a_cap_alone_is_bounded_like_any_budget():
+    cent = DOLLAR // 100
+    # the frame that no byte of the request covers would alone be dearer
+    assert 8_192 * CARD.bands[0].rates.cache_write_5m > cent
+
+    for one in (talk(budget(limit_pico=cent)), talk(task_cap_pico=cent)):
+        assert one.run(call(), FakeUpstream([message()])).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "status"),
+    [
+        ("/v1/complete", {}, 402),
+        ("/v1/sessions", {"scope": "key"}, 402),
+        ("/v1/complete", {"on_unpriced": "allow"}, 200),
+        ("/v1/complete", {"scope": "model", "selector": MODEL}, 200),
+        ("/v1/files", {}, 200),
+        ("/api/telemetry", {}, 200),
+    ],
+)
+def test_what_has_no_price_is_refused_where_a_budget_says_so(
+    path: str, given: dict[str, Any], status: int
+):
+    one = talk(budget(**given))
+
+    assert one.run(call(path=path), FakeUpstream([b"{}"])).status == status

@@ -19,7 +19,7 @@ from farthing.core.loop_evidence import LoopSighting, parse_sighting
 from farthing.core.loop_ladder import LoopLadder
 from farthing.core.loop_limits import TreeLimits
 from farthing.core.loop_terms import LoopRules
-from farthing.core.loop_values import LoopDecision, LoopPolicy
+from farthing.core.loop_values import LoopDecision, LoopKind, LoopPolicy
 from farthing.core.loop_watch import LoopWatch
 from farthing.core.pins import LineagePin
 from farthing.core.policy import policy_of
@@ -558,21 +558,31 @@ def test_the_strongest_step_counts():
     assert wide(mild) == "fan_out repeats=2 step=alert"
 
 
-def test_a_tree_that_overspends_its_usual_is_told():
-    one = run(
-        LoopRules(ladder=LoopLadder(note=100, stop=100)),
-        levers=False,
-        x_farthing_task_type="triage",
-    )
+def overspending(rules: LoopRules) -> tuple[Run, Seen]:
+    """A tree whose first call cost more than its workload ever does, and its second one."""
+    one = run(rules, levers=False, x_farthing_task_type="triage")
     watch = one.talk.setup.loops
     assert watch is not None
     watch.speeds.learn("triage", [PicoUsd(100_000_000)] * 20)
     one.ask(History())
-    seen = one.ask(History())
+    return one, one.ask(History())
+
+
+def test_a_tree_that_overspends_its_usual_is_told():
+    one, seen = overspending(LoopRules(ladder=LoopLadder(note=100, stop=100)))
 
     assert seen.status == 200
     assert (seen.headers["x-farthing-loop"] or "").startswith("cost_velocity")
     assert one.sighting().step == "alert"
+
+
+def test_a_tree_that_overspends_its_usual_is_refused_where_that_is_asked_for():
+    stops = frozenset[LoopKind]({"cost_velocity"})
+    one, seen = overspending(LoopRules(ladder=LoopLadder(stop=100), stops=stops))
+
+    assert seen.status == 402
+    assert b"has overspent" in seen.body
+    assert one.sighting().step == "stop"
 
 
 def test_nobody_adds_up_what_nobody_asks_for():

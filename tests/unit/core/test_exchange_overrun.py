@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,85 @@ def test_results_of_server_tools_count_as_readings_of_the_prompt():
     assert error_in(seen.body) is not None
 
 
+LINK = {"type": "web_search_result", "url": "https://example.com", "encrypted_content": "x" * 900}
+FAILED = {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}
+
+
+def finding(*contents: Any, block: str = "web_search_tool_result") -> list[bytes]:
+    """A stream whose searches found this, one after the other."""
+    first, *rest = stream()
+    results = [{"type": block, "tool_use_id": "srv_1", "content": each} for each in contents]
+    starts = [
+        event("content_block_start", index=n, content_block=each) for n, each in enumerate(results)
+    ]
+    return [first, *starts, *rest]
+
+
+def few_searches(*, prices: Any = None, passes: int = 1) -> Talk:
+    """A process in which a call holds so many passes: of one, $0.04."""
+    budget = Budget(
+        name="all", scope="everything", limit_pico=10**12, on_overrun="cut", passes=passes
+    )
+    board = BudgetBoard(budgets=(budget,))
+    return Talk(setup=setup(board=board, prices=prices or catalog()))
+
+
+@pytest.mark.parametrize("piece", [None, 7, 333])
+def test_each_search_that_found_something_counts_with_its_fee(piece: int | None):
+    chunks = finding(*[[LINK]] * 6)
+    if piece is not None:
+        whole = b"".join(chunks[1:-2])
+        cut = [whole[at : at + piece] for at in range(0, len(whole), piece)]
+        chunks = [chunks[0], *cut, *chunks[-2:]]
+    one = few_searches()
+
+    said = error_in(one.run(asked(), upstream(chunks)).body)
+
+    assert said is not None
+    row = one.row()
+    assert row.settlement is not None
+    assert "budget.cut" in row.settlement.notes
+    assert error_in(few_searches().run(asked(), upstream(finding([LINK]))).body) is None
+    held = few_searches(passes=2)
+    assert error_in(held.run(asked(), upstream(finding(*[[LINK]] * 6))).body) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "block"),
+    [(FAILED, "web_search_tool_result"), ([LINK], "web_fetch_tool_result"), ([LINK], "text")],
+)
+def test_what_is_no_search_or_found_nothing_has_no_fee(content: Any, block: str):
+    chunks = finding(*[content] * 6, block=block)
+
+    assert error_in(few_searches().run(asked(), upstream(chunks)).body) is None
+
+
+def test_a_block_that_cannot_be_read_stops_nothing():
+    first, *rest = finding()
+    broken = b"event: content_block_start\ndata: {\n\n"
+    far = upstream([first, broken, *rest])
+
+    assert few_searches().run(asked(), far).body == b"".join(far.chunks)
+
+
+def test_without_a_price_for_searches_tokens_still_count():
+    """Another model answers, whose searches nobody has priced."""
+    other = "claude-haiku-4-5"
+    listed = dict(catalog().listed)
+    names = [name for name in listed if name.startswith(other)]
+    for name in names:
+        listed[name] = tuple(replace(card, web_search=None) for card in listed[name])
+    prices = replace(catalog(), listed=listed)
+    large, small = (
+        [each.replace(MODEL.encode(), other.encode()) for each in chunks]
+        for chunks in (searching(900_000, results=1), finding(*[[LINK]] * 6))
+    )
+
+    assert names
+    assert error_in(few_searches(prices=prices).run(asked(), upstream(large)).body) is not None
+    assert error_in(few_searches(prices=prices).run(asked(), upstream(small)).body) is None
+
+
 def test_deltas_count_as_tokens_before_the_provider_counts_them():
     one = talk()
     deltas = stream(pieces=50_000)[:-2]
@@ -136,6 +216,16 @@ def test_an_answer_that_has_ended_is_not_stopped():
 def test_without_a_price_for_who_answered_nothing_is_stopped():
     chunks = [each.replace(MODEL.encode(), b"claude-of-nobody") for each in searching(900_000)]
     far = upstream([event("ping"), *chunks])
+
+    assert talk().run(asked(), far).body == b"".join(far.chunks)
+
+
+def test_without_a_price_for_where_it_was_answered_nothing_is_stopped():
+    chunks = [
+        each.replace(b'"usage": {', b'"usage": {"inference_geo": "moon", ')
+        for each in searching(900_000)
+    ]
+    far = upstream(chunks)
 
     assert talk().run(asked(), far).body == b"".join(far.chunks)
 

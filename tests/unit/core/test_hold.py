@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from farthing.core.estimate import BlockMemo
-from farthing.core.hold import WorstCase, describe_refusal, worst_case
-from farthing.core.records import Refused
+from farthing.core.hold import WorstCase, worst_case
 from farthing.pricing import catalog, price
 from farthing.wire.request import Request
 from farthing.wire.usage import Iteration, Usage
@@ -184,19 +183,3 @@ def test_on_every_card_a_larger_prompt_is_never_cheaper():
         for lower, upper in zip(card.bands, card.bands[1:], strict=False):
             for (name, rate), (_, higher) in zip(lower.rates.items, upper.rates.items, strict=True):
                 assert rate <= higher, (card.id, name)
-
-
-def test_a_refusal_says_what_is_left_and_what_to_do():
-    text = describe_refusal(
-        Refused(
-            scope="task:t1",
-            limit_pico=10**12,
-            spent_pico=9 * 10**11,
-            held_pico=2 * 10**11,
-            asked_pico=5 * 10**11,
-        )
-    )
-
-    assert "'task:t1' has $0.000000 of $1.000000 left" in text
-    assert "up to $0.500000" in text
-    assert "lower max_tokens" in text

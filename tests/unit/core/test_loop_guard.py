@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farthing.core.loop_guard import LoopGuard, LoopGuards
+from farthing.core.loop_guard import LoopGuard
 from farthing.core.loop_ladder import LoopLadder
 from farthing.core.loop_values import LoopDecision, LoopPolicy
 from farthing.wire.request import Request
@@ -369,16 +369,6 @@ def test_a_history_without_an_answer_passes():
     assert LoopGuard().check(()).action == "pass"
     asked = repeated(3, ("read", {"path": "a"}, PAGE)).says("so", reply=None)
     assert LoopGuard().check(asked.request().messages).finding is None
-
-
-def test_many_lineages_are_kept_apart_and_the_oldest_is_forgotten():
-    guards = LoopGuards(capacity=2)
-    loop, work = repeated(3, ("read", {"path": "a"}, PAGE)), History().call("read", PAGE)
-
-    for lineage_id, history in (("a", loop), ("b", work), ("a", loop), ("c", work), ("b", work)):
-        decision = guards.check(lineage_id, history.request().messages)
-        assert decision.action == ("note" if history is loop else "pass")
-        assert len(guards) <= 2
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from farthing.core.loop_guard import LoopGuard
 from farthing.core.loop_signatures import (
     CallView,
     is_near,
@@ -22,13 +24,71 @@ def view(tool: str, result: str, *, key: bytes = b"", **arguments: Any) -> CallV
     return read_call(use, back, poll_tools=frozenset({"get_build"}), key=key)
 
 
-def test_the_order_of_keys_and_the_instant_asked_for_are_no_difference():
-    one = view("f", "", a=1, since="2026-11-21T10:00:00Z", b=[1, 2])
-    other = view("f", "", b=[1, 2], since="2026-11-21T10:05:00Z", a=1)
+def test_the_order_of_keys_is_no_difference():
+    one, other = view("f", "", a=1, b=[1, 2]), view("f", "", b=[1, 2], a=1)
 
     assert one.arguments_key == other.arguments_key
     assert view("g", "", a=1).arguments_key != view("f", "", a=1).arguments_key
     assert view("f", "", a=2).arguments_key != view("f", "", a=1).arguments_key
+
+
+def test_what_a_command_is_called_is_no_difference():
+    one = view("Bash", "", command="make", description="Build it")
+
+    assert (
+        one.arguments_key == view("Bash", "", command="make", description="Try again").arguments_key
+    )
+    assert (
+        one.arguments_key
+        != view("Bash", "", command="make x", description="Build it").arguments_key
+    )
+    assert (
+        view("ask", "", description="a").arguments_key
+        != view("ask", "", description="b").arguments_key
+    )
+
+
+def record(number: int) -> str:
+    return f"7b0c4f5e-{number:04x}-4d7a-9a53-0d1f6a7e{number:04x}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (lambda number: {"since": f"2026-11-21T{number:02d}:00:00Z"}, "No slots available"),
+        (lambda number: {"command": f"logcli --from=2026-11-21T{number:02d}:00:00Z"}, ""),
+        (lambda number: {"id": record(number), "state": "closed"}, '{"ok": true, "id": "%s"}'),
+        (lambda number: {"id": record(number)}, f'{{"id": "%s", "body": "{long_text("empty")}"}}'),
+    ],
+    ids=["free slots", "hours of a log", "tickets to close", "tickets that look alike"],
+)
+def test_another_hour_and_another_record_are_other_questions(asked, answer):
+    history = History()
+    for number in range(20):
+        arguments = asked(number)
+        history.call("tickets", answer.replace("%s", arguments.get("id", "")), **arguments)
+
+    assert LoopGuard().check(history.request().messages).finding is None
+
+
+@pytest.mark.parametrize("shift", range(5))
+def test_a_walk_along_records_that_look_alike_is_told_and_never_stopped(shift):
+    fields = {f"field_{each}": None for each in range(60)}
+    history = History()
+
+    def inspect(name: str) -> None:
+        history.call("inspect", json.dumps({"id": name, **fields}), name=name)
+
+    for number in range(30):
+        inspect(f"host{number + shift}")
+    decision = LoopGuard().check(history.request().messages)
+    assert decision.finding is not None
+    assert decision.finding.is_vague
+    assert decision.action == "escalate"
+
+    # the same question again, that is no walk
+    inspect(f"host{29 + shift}")
+    assert LoopGuard().check(history.request().messages).action == "stop"
 
 
 def test_digests_are_keyed():

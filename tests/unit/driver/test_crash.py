@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 
 from farthing.core.exchange import converse
+from farthing.core.exchange_call import Moment
 from farthing.core.exchange_effects import (
     Body,
     ClientHead,

@@ -13,6 +13,7 @@ MB = 1024 * 1024
     ("method", "path", "kind", "name"),
     [
         ("POST", "/v1/messages", "messages", "/v1/messages"),
+        ("POST", "/v1/messages/", "messages", "/v1/messages/"),
         ("GET", "/v1/messages", "other", "/v1/messages"),
         ("POST", "/v1/messages/count_tokens", "count_tokens", "/v1/messages/count_tokens"),
         ("POST", "/v1/messages/batches", "other", "/v1/messages/batches"),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farthing.pricing import Cost, dump_usd, parse_usd, show_usd
+from farthing.pricing.money import show_exact_usd
 
 AMOUNTS = st.integers(min_value=-(10**30), max_value=10**30)
 COSTS = st.builds(Cost, **{name: st.integers(0, 10**20) for name, _ in Cost().components})
@@ -75,6 +76,19 @@ def test_zeros_beyond_the_unit_are_not_finer():
 )
 def test_showing_rounds_half_to_even_once(amount, places, text):
     assert show_usd(amount, places) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (20 * 10**12, "$20.00"),
+        (35 * 10**8, "$0.0035"),
+        (1, "$0.000000000001"),
+        (10**18 + 5 * 10**11, "$1,000,000.50"),
+    ],
+)
+def test_what_was_set_is_shown_with_all_its_places(amount, text):
+    assert show_exact_usd(amount) == text
 
 
 def test_a_total_is_the_sum_of_its_components():
