@@ -123,7 +123,8 @@ def _seen(looking: Looking, watch: LoopWatch) -> _Seen | None:
     found = list(looking.grown)
     wasted = None
     if looking.is_long:
-        request, lineage_id = looking.request, looking.lineage_id
+        lineage_id = looking.lineage_id
+        request = looking.request = watch.continued(lineage_id, looking.request)
         decision = watch.verdict(lineage_id, request.messages, len(request.body))
         looking.decision = decision
         if decision.finding is not None:

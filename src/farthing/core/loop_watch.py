@@ -9,7 +9,7 @@ where its notes stand.
 Rules of this file: losing any of it costs time and figures, never a verdict; memory is bounded in
 conversations and in the bytes of their histories, the least recently used goes first.
 
-Interface: ``LoopWatch(rules).verdict(lineage_id, messages, size)``, ``notes``, ``spent``,
+Interface: ``LoopWatch(rules).continued(lineage_id, request)``, ``verdict``, ``notes``, ``spent``,
 ``wasted``, ``is_news``.
 """
 
@@ -27,6 +27,7 @@ from farthing.core.loop_terms import LoopRules, LoopTerms
 from farthing.core.loop_trees import TaskTrees
 from farthing.core.loop_values import LoopDecision, LoopFinding, LoopNote
 from farthing.wire.blocks import Message
+from farthing.wire.request import Request
 
 __all__ = ["LoopWatch"]
 
@@ -39,6 +40,8 @@ _PER_BODY_BYTE: Final = 3
 @dataclass(slots=True)
 class _Watched:
     guard: LoopGuard | None = None
+    #: what the guard has read last, for the next request begins alike
+    request: Request | None = None
     #: where its notes stand, if by other terms than today's
     noted: LoopGuard | None = None
     size_bytes: int = 0
@@ -77,6 +80,14 @@ class LoopWatch:
 
     def __len__(self) -> int:
         return len(self._watched)
+
+    def continued(self, lineage_id: str, request: Request) -> Request:
+        """The same request, parsed only behind what the last one of its conversation had."""
+        watched = self._one(lineage_id)
+        if watched.request is not None and not request.is_placed:
+            request = Request.parse(request.body, after=watched.request)
+        watched.request = request
+        return request
 
     def verdict(
         self, lineage_id: str, messages: Sequence[Message], size_bytes: int
@@ -160,4 +171,4 @@ class LoopWatch:
             oldest, _ = self._read.popitem(last=False)
             other = self._watched[oldest]
             self.size_bytes -= other.size_bytes
-            other.guard, other.noted, other.size_bytes = None, None, 0
+            other.guard, other.noted, other.request, other.size_bytes = None, None, None, 0

@@ -157,6 +157,11 @@ class Request:
         return self._spans
 
     @property
+    def is_placed(self) -> bool:
+        """Is it known already where its messages lie?"""
+        return self._spans is not None
+
+    @property
     def message_count(self) -> int:
         """How many messages there are; cheaper than to ask where they lie."""
         if self._spans is not None:

@@ -11,6 +11,7 @@ from farthing.core.loop_ladder import LoopLadder
 from farthing.core.loop_terms import LoopRules, LoopTerms
 from farthing.core.loop_values import LoopPolicy
 from farthing.core.loop_watch import LoopWatch
+from farthing.wire.request import Request
 from tests.unit.core.loop_histories import History, long_text
 
 
@@ -28,6 +29,19 @@ def test_it_says_what_a_guard_says_and_where_notes_stand():
         decision = watch.verdict("L", messages, 1_000)
         assert decision == LoopGuard().check(messages)
         assert watch.notes("L", messages, watch.terms, decision) == decision.notes
+
+
+def test_the_next_request_is_parsed_behind_what_the_last_one_had():
+    watch, (first, second) = LoopWatch(), (looping(turns).request() for turns in (3, 4))
+    fresh = Request.parse(second.body)
+
+    assert watch.continued("L", first) is first
+    assert len(first.messages) == 7
+    found = watch.continued("L", fresh)
+    assert found.body == fresh.body
+    assert [a is b for a, b in zip(found.messages, first.messages, strict=False)] == [True] * 7
+    assert watch.continued("L", found) is found
+    assert watch.continued("M", fresh) is fresh
 
 
 def test_a_conversation_keeps_the_terms_that_it_began_with():
