@@ -30,6 +30,7 @@ NOTES: Final[Mapping[str, str]] = {
     "breaker.error_storm": "with this call a circuit opened: too many errors in too short a time",
     "breaker.retry_storm": "with this call a circuit opened: the same call ended badly too often",
     "breaker.velocity": "with this call a circuit opened: too much was spent in too short a time",
+    "budget.cut": "the stream had cost what its budgets held for it, and was stopped there",
     "budget.clamped": "a budget was nearly spent: max_tokens was lowered until the call fitted",
     "budget.effort": "a budget was nearly spent: the call was sent with a lower effort",
     "budget.ledger_fault": "the budget could not be asked, and budgets fail open: the call went on",

@@ -192,3 +192,7 @@ def test_a_key_in_the_wrong_place_is_no_name(name: str):
 
 def test_a_task_may_be_called_a_task():
     assert who({"x-farthing-task": "task-classify-tickets"}).task_id == "task-classify-tickets"
+
+
+def test_a_session_without_a_name_is_none():
+    assert who({"x-claude-code-session-id": " "}).source == "lineage"

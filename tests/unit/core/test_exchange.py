@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from farthing.core.budgets_account import Admitted, Denied, Reservation
@@ -15,6 +16,7 @@ from farthing.core.engine_setup import EngineSetup
 from farthing.core.engine_values import Caller, EngineCall, Reading
 from farthing.core.exchange import converse
 from farthing.core.exchange_effects import Interrupted, Open
+from farthing.core.loop_watch import LoopWatch
 from farthing.core.policy import policy_of
 from farthing.core.records import ExchangeRow, Opened, Settlement
 from farthing.errors import (
@@ -525,6 +527,44 @@ def test_a_budget_that_cannot_be_asked_does_as_the_operator_says(fault: str, sta
 class BrokenEngine(Engine):
     def begin(self, reading: Reading, caller: Caller) -> EngineCall | None:
         raise RuntimeError("a bug of ours")
+
+
+class Torn(dict[str, str]):
+    """Headers that cannot be read to their end."""
+
+    def get(self, name: str, otherwise: Any = None) -> Any:
+        if name == "x-farthing-key":
+            raise RuntimeError("a bug of ours")
+        return super().get(name, otherwise)
+
+
+def test_an_attribution_that_fails_leaves_the_call_to_nobody():
+    talk = Talk(setup=setup())
+    torn = msgspec.structs.replace(call(), headers=Torn(call().headers))
+
+    assert talk.run(torn, FakeUpstream([message()])).status == 200
+    assert talk.row().opened.attribution.task_id == "unattributed"
+    assert "fail_open.attribution" in end(talk.row()).notes
+
+
+class Blind(LoopWatch):
+    """A guard that cannot look."""
+
+    @property
+    def trees(self) -> Any:
+        raise RuntimeError("a bug of ours")
+
+    @trees.setter
+    def trees(self, _: Any) -> None:
+        """Nothing is kept."""
+
+
+def test_a_guard_that_cannot_look_leaves_the_call_alone():
+    talk = Talk(setup=setup(loops=Blind()))
+    child = call(x_farthing_task="t2", x_farthing_parent="t1")
+
+    assert talk.run(child, FakeUpstream([message()])).status == 200
+    assert "fail_open.loops" in end(talk.row()).notes
 
 
 def test_levers_that_fail_leave_the_clients_bytes():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from farthing.core.fanout import Fanout, FanoutAsk, Ticket
+from farthing.core.fanout_steps import ALONE, Passage
 from farthing.core.prefix import Mark
 from farthing.core.prompt_cache import PromptCache
 from tests.unit.core.cache_prompts import NOON, prompt
@@ -270,3 +271,8 @@ def test_nodes_are_bounded_and_the_oldest_is_given_up():
     assert [ticket.state for ticket in found] == ["going"] * 3
     for ticket in found:
         fanout.began(ticket, 1)
+
+
+def test_who_waits_for_nobody_has_nothing_to_say_of_it():
+    for passage in (ALONE, Passage()):
+        assert (passage.reasons, passage.waited_ns, passage.has_gained) == ((), 0, False)

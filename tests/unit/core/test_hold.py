@@ -147,6 +147,14 @@ def test_usage_seen_early_narrows_the_bound_to_the_output_still_possible():
     assert unsaid < worst.high_pico
 
 
+def test_a_model_without_regions_has_no_surcharge_to_expect():
+    worst = bound(request(model="claude-haiku-4-5"))
+    assert not worst.card.geo
+    seen = Usage(uncached=5, output=1)
+
+    assert worst.high_given(seen) == price(Usage(uncached=5, output=10), worst.card).total
+
+
 def test_fast_mode_that_was_asked_for_counts_until_the_answer_says_otherwise():
     worst = bound(request(speed="fast"))
     seen = Usage(uncached=5, output=1, inference_geo="global")

@@ -26,7 +26,7 @@ from farthing.reports.explain_words import (
 
 SOURCE = Path(farthing.__file__).parent
 #: methods that leave their first argument as a note on an exchange, and where they are called
-NOTING = {"note", "_noted", "_settle_cut", "_unheld", "_refuse", "Note"}
+NOTING = {"note", "_noted", "_settle_cut", "_unheld", "_refuse", "_refusal", "Note"}
 #: packages whose `.note` is about something else: problems of files, and events of the journal
 OTHERS = {"traces", "lab", "compose"}
 #: a note handed on under this name
