@@ -15,6 +15,7 @@ import anthropic
 import pytest
 
 import farthing
+from farthing.core.records import ExchangeRow
 from farthing.ledger.tasks import task_totals
 
 COUNT = 200
@@ -32,9 +33,18 @@ def asked(number: int) -> dict[str, Any]:
     return {"model": "claude-haiku-5-5", "max_tokens": 20, "messages": [question]}
 
 
+def was_cut(row: ExchangeRow) -> bool:
+    end = row.settlement
+    return end is not None and end.state == "unsettled" and "upstream.cut" in end.notes
+
+
 def check(middleware: farthing.Farthing, tasks: list[farthing.Task]) -> None:
-    """Every call of every task is there once, on its own task, its retries with it."""
-    rows = list(middleware.ledger.rows())
+    """Every call of every task is there once, on its own task, its retries with it.
+
+    On a machine that stalls for seconds the emulator closes connections that the client then uses:
+    such an attempt may have cost something and has a row of its own, an interval.
+    """
+    rows = [row for row in middleware.ledger.rows() if not was_cut(row)]
     booked = Counter(row.opened.attribution.task_id for row in rows)
     totals = {one.task_id: one for one in task_totals(middleware.ledger)}
 
