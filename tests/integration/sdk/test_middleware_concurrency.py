@@ -44,14 +44,16 @@ def check(middleware: farthing.Farthing, tasks: list[farthing.Task]) -> None:
     On a machine that stalls for seconds the emulator closes connections that the client then uses:
     such an attempt may have cost something and has a row of its own, an interval.
     """
-    rows = [row for row in middleware.ledger.rows() if not was_cut(row)]
+    every = list(middleware.ledger.rows())
+    rows = [row for row in every if not was_cut(row)]
     booked = Counter(row.opened.attribution.task_id for row in rows)
     totals = {one.task_id: one for one in task_totals(middleware.ledger)}
 
     assert len(rows) == 2 * COUNT
     assert {row.state for row in rows} == {"settled"}
     assert booked == {task.id: 2 for task in tasks}
-    assert sum(row.settlement.attempts for row in rows if row.settlement) == 2 * COUNT + RETRIED
+    attempts = sum(row.settlement.attempts for row in every if row.settlement)
+    assert attempts >= 2 * COUNT + RETRIED  # and those for which there was no connection in time
     assert [totals[task.id].own.cost_pico for task in tasks] == [
         int(task.cost_usd * 10**12) for task in tasks
     ]
