@@ -5,8 +5,7 @@
 Each run plays calls through the real core and a real ledger, 64 under way at any time: every effect
 of every conversation is a step, its seed decides the order, and between two steps anything happens.
 Calls are cancelled, streams cut, attempts fail and are tried again, the process dies with all that
-is under way (and the next one recovers), and the clock jumps by days.
-Conversations grow, so that later turns are bounded by what earlier ones were counted at.
+is under way (the next one recovers), the clock jumps by days, and conversations grow.
 
 What a call costs is decided here and told to the core in the answer alone. Figures:
 

@@ -20,7 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from farthing.compose.decisions import ProgramJournal
+from farthing.compose.decisions import ProgramJournal, open_decisions
+from farthing.compose.levers import load_policy
 from farthing.compose.own_levers import OwnLevers
 from farthing.compose.place import install_key, ledger_path
 from farthing.compose.reading import read_settings
@@ -171,6 +172,8 @@ class _Engine:
             levers = OwnLevers(settings, self.ledger, key=key, prices=catalog(), lock=lock)
             opened.callback(levers.close)
             if isinstance(self.ledger, SqliteLedger):
+                with open_decisions(self.ledger.path) as decisions:
+                    decisions.policy_in_force(load_policy(settings), settings)
                 opened.callback(ProgramJournal(self.ledger.path, levers.setup, lock).close)
             self.doors = _doors(book, levers, lock)
             self._opened = opened.pop_all()

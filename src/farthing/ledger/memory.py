@@ -8,36 +8,33 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from farthing.core.batch_holds import BatchRows
 from farthing.core.batches import KnownBatch
-from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
     ExchangeRow,
-    Held,
     Opened,
     Outcome,
     RecoveryReport,
-    Refused,
     RowFilter,
     Settlement,
 )
 from farthing.errors import EngineBug
 from farthing.ledger.budgets import BudgetBook
 from farthing.ledger.changes import Change, changed, charge
+from farthing.ledger.keeping import KeepsBudgets
 from farthing.ledger.recovering import lost, report
 
 __all__ = ["MemoryLedger"]
 
 
-class MemoryLedger:
+class MemoryLedger(KeepsBudgets):
     """``driver.ports.Ledger`` in memory; ``rows`` are what another process left."""
 
     def __init__(self, rows: Iterable[ExchangeRow] = ()) -> None:
-        self._lock = threading.Lock()  # a ledger is shared by the threads of a sync client
+        # a ledger is shared by the threads of a sync client
+        super().__init__(threading.Lock(), BudgetBook(lambda _: 0))
         self._rows: dict[str, ExchangeRow] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._batches: dict[str, KnownBatch] = {}
-        self._book = BudgetBook(lambda _: 0)
         self._orphans: list[ExchangeRow] = []
         for row in rows:
             self._take_over(row)
@@ -54,30 +51,6 @@ class MemoryLedger:
                 raise EngineBug(f"exchange {settlement.exchange_id!r} ends without an intent")
             self._move(settlement.exchange_id, Change(settlement=settlement))
 
-    def hold(
-        self, scope: str, amount_pico: int, cap_pico: int, *, reservation_id: str, now: datetime
-    ) -> Held | Refused:
-        """Hold an amount under a cap, atomically."""
-        with self._lock:
-            return self._book.hold(
-                scope, amount_pico, cap_pico, reservation_id=reservation_id, now=now
-            )
-
-    def reserve(self, reservation: Reservation, *, now: datetime) -> Admitted | Denied:
-        """Hold under several keys, all or none, atomically."""
-        with self._lock:
-            return self._book.reserve(reservation, now=now)
-
-    def spent_and_held(self, key: str) -> tuple[int, int]:
-        """What is spent and held under a key, in 10⁻¹² USD."""
-        with self._lock:
-            return self._book.spent_and_held(key)
-
-    def release(self, reservation_id: str) -> None:
-        """End a hold that led to nothing."""
-        with self._lock:
-            self._book.release(reservation_id)
-
     def outcome(self, task_id: str, outcome: Outcome) -> None:
         """Record how a task ended; the last word counts."""
         with self._lock:
@@ -93,16 +66,6 @@ class MemoryLedger:
         with self._lock:
             self._batches[batch.batch_id] = batch
             self._book.batch_kept(batch)
-
-    def batch_counted(self, batch_id: str, succeeded: int) -> None:
-        """A batch has ended: what its rows hold is what so many of them can cost."""
-        with self._lock:
-            self._book.batch_counted(batch_id, succeeded)
-
-    def batch_rows(self) -> list[BatchRows]:
-        """What the rows of batches hold that are not over."""
-        with self._lock:
-            return self._book.batch_rows()
 
     def batches(self, *, created_from: datetime) -> list[KnownBatch]:
         """The batches on record, oldest first."""

@@ -20,16 +20,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from farthing.core.batch_holds import BatchRows
 from farthing.core.batches import KnownBatch
-from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
     ExchangeRow,
-    Held,
     Opened,
     Outcome,
     RecoveryReport,
-    Refused,
     RowFilter,
     Settlement,
 )
@@ -42,6 +38,7 @@ from farthing.ledger.faults import ledger_fault, translated
 from farthing.ledger.hand_process import ChildHand
 from farthing.ledger.hands import Hand, OwnHand, Writing
 from farthing.ledger.journal import SEGMENT_BYTES, Journal
+from farthing.ledger.keeping import KeepsBudgets
 from farthing.ledger.lock import ProcessLock
 from farthing.ledger.lookup import Lookup
 from farthing.ledger.recent import Recent
@@ -56,7 +53,7 @@ __all__ = ["SqliteLedger"]
 _FLUSH_SECONDS: Final = 10.0
 
 
-class SqliteLedger:
+class SqliteLedger(KeepsBudgets):
     """``driver.ports.Ledger`` in one file; one process may have it open at a time."""
 
     def __init__(
@@ -78,8 +75,7 @@ class SqliteLedger:
             self._retiring = Retiring(Journal(path, segment_bytes=segment_bytes), path)
             opening.pop_all()
         # Guards all of the following, and orders the journal as the queue.
-        self._lock = threading.Lock()
-        self._book = BudgetBook(self._lookup.spent)
+        super().__init__(threading.Lock(), BudgetBook(self._lookup.spent))
         #: what is held, by exchange id; and what has ended but is not in the database yet
         self._held = {row.opened.exchange_id: row for row in self._lookup.held()}
         #: the lines of what ended, which are smaller than a row and seldom asked for
@@ -142,30 +138,6 @@ class SqliteLedger:
         with self._lock:
             self._settle(settlement, line)
 
-    def hold(
-        self, scope: str, amount_pico: int, cap_pico: int, *, reservation_id: str, now: datetime
-    ) -> Held | Refused:
-        """Hold an amount under a cap, atomically."""
-        with self._lock:
-            return self._book.hold(
-                scope, amount_pico, cap_pico, reservation_id=reservation_id, now=now
-            )
-
-    def reserve(self, reservation: Reservation, *, now: datetime) -> Admitted | Denied:
-        """Hold under several keys, all or none, atomically."""
-        with self._lock:
-            return self._book.reserve(reservation, now=now)
-
-    def spent_and_held(self, key: str) -> tuple[int, int]:
-        """What is spent and held under a key, in 10⁻¹² USD."""
-        with self._lock:
-            return self._book.spent_and_held(key)
-
-    def release(self, reservation_id: str) -> None:
-        """End a hold that led to nothing."""
-        with self._lock:
-            self._book.release(reservation_id)
-
     def outcome(self, task_id: str, outcome: Outcome) -> None:
         """Record how a task ended; the last word counts."""
         line = dump_change(Change(task_id=task_id, outcome=outcome))
@@ -179,16 +151,6 @@ class SqliteLedger:
         with self._lock:
             self._book.batch_kept(batch)
             self._record(line)
-
-    def batch_counted(self, batch_id: str, succeeded: int) -> None:
-        """A batch has ended: what its rows hold is what so many of them can cost."""
-        with self._lock:
-            self._book.batch_counted(batch_id, succeeded)
-
-    def batch_rows(self) -> list[BatchRows]:
-        """What the rows of batches hold that are not over."""
-        with self._lock:
-            return self._book.batch_rows()
 
     def batches(self, *, created_from: datetime) -> list[KnownBatch]:
         """The batches on record; waits until all that was recorded is there."""

@@ -7,10 +7,8 @@ from decimal import Decimal
 
 from farthing.core.budgets_account import Admitted, Denied, Reservation
 from farthing.core.records import (
-    Held,
     Opened,
     Outcome,
-    Refused,
     Settlement,
 )
 from farthing.driver.passing import PassingLedger
@@ -33,7 +31,7 @@ class TaskLedger(PassingLedger):
         #: exchange id → the task that it was opened in, until it ends
         self._tasks: dict[str, Task] = {}
         #: exchange id → why its call was refused, until somebody asks
-        self._refusals: dict[str, Refused | Denied] = {}
+        self._refusals: dict[str, Denied] = {}
         self._is_left = False
         known_books.add(self)
 
@@ -51,17 +49,6 @@ class TaskLedger(PassingLedger):
         if task is not None and settlement.cost is not None:
             task.spend(settlement.cost.total)
         self._ledger.settle(settlement)
-
-    def hold(
-        self, scope: str, amount_pico: int, cap_pico: int, *, reservation_id: str, now: datetime
-    ) -> Held | Refused:
-        """Hold an amount under a cap."""
-        reply = self._ledger.hold(
-            scope, amount_pico, cap_pico, reservation_id=reservation_id, now=now
-        )
-        if isinstance(reply, Refused):
-            self._refusals[reservation_id.rpartition(".")[0]] = reply
-        return reply
 
     def reserve(self, reservation: Reservation, *, now: datetime) -> Admitted | Denied:
         """Hold under several keys, all or none."""
@@ -86,24 +73,15 @@ class TaskLedger(PassingLedger):
         refused = self._refusals.pop(exchange_id, None)
         if refused is None:
             return BudgetExceeded(message)
-        if isinstance(refused, Denied):
-            claim, standing = refused.claim, refused.standing
-            return BudgetExceeded(
-                message,
-                scope=claim.key,
-                limit=_usd(standing.limit_pico),
-                spent=_usd(standing.spent_pico),
-                held=_usd(standing.held_pico),
-                estimated=_usd(claim.worst_pico),
-                resets_at=claim.resets_at,
-            )
+        claim, standing = refused.claim, refused.standing
         return BudgetExceeded(
             message,
-            scope=refused.scope,
-            limit=_usd(refused.limit_pico),
-            spent=_usd(refused.spent_pico),
-            held=_usd(refused.held_pico),
-            estimated=_usd(refused.asked_pico),
+            scope=claim.key,
+            limit=_usd(standing.limit_pico),
+            spent=_usd(standing.spent_pico),
+            held=_usd(standing.held_pico),
+            estimated=_usd(claim.worst_pico),
+            resets_at=claim.resets_at,
         )
 
 

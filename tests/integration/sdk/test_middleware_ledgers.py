@@ -15,6 +15,7 @@ import pytest
 import farthing
 from farthing.errors import ConfigError, LedgerError
 from farthing.ledger import SqliteLedger
+from farthing.ledger.audit_log import read_events
 from farthing.ledger.place import ledger_files
 
 ASKED: dict[str, Any] = {
@@ -217,3 +218,19 @@ def test_nothing_of_the_gateway_is_asked_for(state):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stdout.split() == []
+
+
+def test_a_program_journals_what_its_policy_became(state, emu, monkeypatch):
+    def policies() -> list[str]:
+        with (
+            farthing.Farthing() as made,
+            anthropic.Anthropic(base_url=emu.url, api_key=emu.api_key, middleware=[made]) as client,
+        ):
+            client.messages.create(**ASKED)
+        events = read_events(state / "ledger.db")
+        return [event.actor for event in events if event.kind == "policy.changed"]
+
+    assert policies() == ["operator"]
+    assert policies() == ["operator"]
+    monkeypatch.setenv("FARTHING_PROFILE", "observe")
+    assert policies() == ["operator"] * 2
