@@ -6,9 +6,11 @@ Each figure is beside *direct* in the same run: `added p50` is the gateway's med
 median. `rps` is what 32 connections get; `cpu us` is the target's processor time per call then, all
 its processes together, so `rps_per_core` is what one core can do; `loop us` is that of the process
 with the event loop alone, the ledger's writing hand left out. `relay_ratio` is the rate of a relay
-with the same server and client that does nothing else, over the gateway's, at 2 KB and 32
-connections: 1.0 would be free; `relay_cpu_ratio` is that of their processor time per call, which
-other programs on the machine disturb less. Never compare across machines.
+made of uvicorn and aiohttp that does nothing else (`relay_only`), over the gateway's, at 2 KB and
+32 connections; `relay_cpu_ratio` is that of their processor time per call, which other programs on
+the machine disturb less. `relay_own` is the same relay with farthing's own connections to Claude,
+so the two `own_relay` ratios are what all of farthing's work costs: 1.0 would be free. Never
+compare across machines.
 
 `gateway` is the configuration as it comes, its guard included (loops, breaker); `guard_off` the
 same with `--loops off --breaker off`, at 2 KB: a ledger and nothing else.
@@ -27,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,12 +82,22 @@ class Target:
 
 
 @contextmanager
-def relay_only(url: str, folder: Path) -> Iterator[Target]:
+def relay(name: str, client: str, url: str) -> Iterator[Target]:
     port = free_port()
-    command = [sys.executable, str(ROOT / "benchmarks" / "relay_only.py"), str(port), url]
-    with process(command) as child:
+    program = str(ROOT / "benchmarks" / "relay_only.py")
+    with process([sys.executable, program, str(port), url, client]) as child:
         wait_for(port)
-        yield Target("relay_only", port, child.pid)
+        yield Target(name, port, child.pid)
+
+
+def relay_only(url: str, folder: Path) -> AbstractContextManager[Target]:
+    """What a relay is made of that somebody writes in an afternoon: uvicorn and aiohttp."""
+    return relay("relay_only", "aiohttp", url)
+
+
+def relay_own(url: str, folder: Path) -> AbstractContextManager[Target]:
+    """The same with farthing's own connections."""
+    return relay("relay_own", "own", url)
 
 
 @contextmanager
@@ -220,7 +232,8 @@ def memory_slope(tools: Tools, target: Target, exchanges: int) -> dict[str, floa
 
 def run_all(tools: Tools, args: argparse.Namespace) -> dict[str, Any]:
     seconds, rounds = (0.7, 1) if args.quick else (args.seconds, args.rounds)
-    result: dict[str, Any] = {"relay_only": {}, "gateway": {}, "guard_off": {}, "litellm": None}
+    names = ("relay_only", "relay_own", "gateway", "guard_off")
+    result: dict[str, Any] = {**{name: {} for name in names}, "litellm": None}
     folder = tools.folder
     if find_spec("litellm") is None:
         print("SKIPPED: litellm is not importable; pip install 'litellm[proxy]'", file=sys.stderr)
@@ -230,7 +243,7 @@ def run_all(tools: Tools, args: argparse.Namespace) -> dict[str, Any]:
         with ExitStack() as stack:
             mock = stack.enter_context(tools.mock(long_stream=long_stream))
             url = f"http://127.0.0.1:{mock}"
-            makers = (relay_only, farthing) if long_stream else (relay_only, farthing, guard_off)
+            makers = [relay_only, relay_own, farthing] + ([] if long_stream else [guard_off])
             targets = [stack.enter_context(maker(url, folder)) for maker in makers]
             if result["litellm"] is not None:
                 targets += started(stack, url, folder, result)
@@ -276,11 +289,13 @@ def ratios(result: dict[str, Any]) -> dict[str, Any]:
         for mode, figures in modes.items()
     }
     found: dict[str, Any] = {"relay_ratio": table["2kb_plain"], "relay_ratios": table}
-    plain = {name: result[name]["2kb"]["plain"] for name in ("relay_only", "gateway", "guard_off")}
-    relay = plain["relay_only"]
-    found["relay_ratio_guard_off"] = round(relay["rps"] / plain["guard_off"]["rps"], 3)
-    for name, key in (("gateway", "relay_cpu_ratio"), ("guard_off", "relay_cpu_ratio_guard_off")):
-        found[key] = round(plain[name]["loop_cpu_us"] / relay["loop_cpu_us"], 3)
+    for base, prefix in (("relay_only", "relay"), ("relay_own", "own_relay")):
+        beside = result[base]["2kb"]["plain"]
+        for name, suffix in (("gateway", ""), ("guard_off", "_guard_off")):
+            figures = result[name]["2kb"]["plain"]
+            found[f"{prefix}_ratio{suffix}"] = round(beside["rps"] / figures["rps"], 3)
+            cpu = figures["loop_cpu_us"] / beside["loop_cpu_us"]
+            found[f"{prefix}_cpu_ratio{suffix}"] = round(cpu, 3)
     if result["litellm"]:
         mine, theirs = (result[name]["2kb"]["plain"]["rps"] for name in ("gateway", "litellm"))
         found["litellm_ratio"] = round(mine / theirs, 1) if theirs else None
@@ -330,11 +345,13 @@ def main() -> int:
         else:
             print(HEAD)
             result = run_all(tools, args)
-            print(
-                f"\nrelay ratio at 2 KB: {result['relay_ratio']} by rate, "
-                f"{result['relay_cpu_ratio']} by the event loop's processor time; with the guard "
-                f"off {result['relay_ratio_guard_off']} and {result['relay_cpu_ratio_guard_off']}"
-            )
+            for prefix in ("relay", "own_relay"):
+                print(
+                    f"{prefix} ratio at 2 KB: {result[f'{prefix}_ratio']} by rate, "
+                    f"{result[f'{prefix}_cpu_ratio']} by the event loop's processor time; with the "
+                    f"guard off {result[f'{prefix}_ratio_guard_off']} and "
+                    f"{result[f'{prefix}_cpu_ratio_guard_off']}"
+                )
     print(f"memory: {result['memory']}")
     if args.json:
         print(json.dumps(result))

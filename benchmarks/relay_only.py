@@ -1,8 +1,10 @@
-"""The same server and the same client without farthing: bytes in, bytes out, nothing metered.
+"""A gateway without farthing: bytes in, bytes out, nothing metered.
 
-    python benchmarks/relay_only.py PORT UPSTREAM_URL
+    python benchmarks/relay_only.py PORT UPSTREAM_URL aiohttp|own
 
-The yardstick of ``benchmarks/gateway.py``: what remains above it is what farthing's work costs.
+Two yardsticks of ``benchmarks/gateway.py``. With ``aiohttp`` it is what a careful Python relay is
+made of, uvicorn and aiohttp; with ``own`` it has farthing's connections to Claude, and what remains
+above it is what farthing's work costs.
 """
 
 from __future__ import annotations
@@ -17,12 +19,15 @@ import uvloop
 from farthing.gateway.asgi import Receive, Scope, Send
 from farthing.gateway.bodies import read_body
 from farthing.gateway.server import Server, listen
+from farthing.transport import Upstream, UpstreamSettings
 from farthing.transport.headers import request_headers
-from farthing.transport.upstream import Upstream, UpstreamSettings
+from farthing.transport.proxied import ProxiedUpstream
 
 
-async def main(port: int, url: str) -> None:
-    upstream = Upstream(UpstreamSettings(url=url))
+async def main(port: int, url: str, client: str) -> None:
+    settings = UpstreamSettings(url=url)
+    own, other = Upstream(settings), ProxiedUpstream(settings, trust=None, proxy=None)
+    upstream = other if client == "aiohttp" else own
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, 1 << 30)
@@ -38,8 +43,9 @@ async def main(port: int, url: str) -> None:
         answer.close()
 
     await Server(app).serve_on(listen("127.0.0.1", port))
-    await upstream.close()
+    await own.close()
+    await other.close()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), sys.argv[2]))
+    uvloop.run(main(int(sys.argv[1]), *sys.argv[2:]))

@@ -32,7 +32,7 @@ from farthing.ledger import SqliteLedger
 from farthing.ledger.hands import Writing
 from farthing.pricing import Catalog
 from farthing.traces.redact import Redactor
-from farthing.transport.upstream import UpstreamSettings, check_upstream
+from farthing.transport.settings import UpstreamSettings, check_upstream
 from farthing.version import VERSION
 
 __all__ = ["Parts", "open_parts"]

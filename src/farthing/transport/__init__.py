@@ -1,4 +1,4 @@
-"""HTTP to Claude: one pool of connections, bytes as they came, foreign errors translated once.
+"""HTTP to Claude: connections kept, bytes as they came, foreign errors translated once.
 
 The pool needs ``farthing[gateway]`` and is loaded when it is asked for; reading a compressed body
 does not.
@@ -7,18 +7,18 @@ does not.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from farthing.transport.decoding import decoder_for
 from farthing.transport.headers import request_headers, response_headers
 from farthing.transport.proxies import proxy_for
+from farthing.transport.settings import UpstreamSettings
 
 if TYPE_CHECKING:
-    from farthing.transport.upstream import Upstream, UpstreamAnswer, UpstreamSettings
+    from farthing.transport.upstream import Upstream
 
 __all__ = [
     "Upstream",
-    "UpstreamAnswer",
     "UpstreamSettings",
     "decoder_for",
     "proxy_for",
@@ -26,11 +26,9 @@ __all__ = [
     "response_headers",
 ]
 
-_OF_THE_POOL: Final = frozenset({"Upstream", "UpstreamAnswer", "UpstreamSettings"})
-
 
 def __getattr__(name: str) -> object:
-    if name not in _OF_THE_POOL:
+    if name != "Upstream":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module("farthing.transport.upstream"), name)
+    found: object = import_module("farthing.transport.upstream").Upstream
     return found

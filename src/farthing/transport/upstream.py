@@ -1,9 +1,8 @@
-"""The pool of connections to Claude: one HTTP request out, its answer in, nothing read into either.
+"""The way to Claude: one HTTP request out, its answer in, nothing read into either.
 
-Theory of operation. aiohttp frames requests, parses answers and keeps connections; all that it adds
-on its own is switched off (cookies, redirects, decompression, default headers, ``.netrc``). Reading
-is paused by flow control while whoever reads from ``UpstreamAnswer.chunks`` is not ready for more,
-so a slow client slows Claude down and nothing piles up here.
+Theory of operation. Straight to the server, requests go over connections of our own (``pool``,
+``connection``): a general HTTP client costs a call as much as all of farthing's own work. Through a
+proxy that the environment names, a library that knows proxies takes them (``proxied``).
 
 No timeout but the one for connecting, unless an operator sets one: how long an answer may take is
 the client's to say, and it says so by hanging up.
@@ -11,120 +10,54 @@ the client's to say, and it says so by hanging up.
 
 from __future__ import annotations
 
-import io
-import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Self
+from collections.abc import AsyncIterable, Sequence
+from typing import TYPE_CHECKING, Final, Self
 
-import aiohttp
-from aiohttp.client_reqrep import ClientRequest
-from yarl import URL
+from farthing.driver.ports import AsyncAnswer
+from farthing.errors import UpstreamCut, UpstreamUnreachable
+from farthing.transport.pool import Pool
+from farthing.transport.proxies import proxy_for
+from farthing.transport.settings import Origin, UpstreamSettings, trust_of
 
-from farthing.errors import ConfigError
-from farthing.transport.headers import response_headers
-from farthing.transport.proxies import ca_files, proxy_for
-from farthing.transport.translation import FOREIGN, translation_of
+if TYPE_CHECKING:
+    from farthing.transport.proxied import ProxiedUpstream
 
-__all__ = ["Upstream", "UpstreamAnswer", "UpstreamSettings", "check_upstream"]
+__all__ = ["Upstream"]
 
+_Headers = Sequence[tuple[bytes, bytes]]
 _Body = bytes | AsyncIterable[bytes] | None
 
-#: aiohttp adds these where the client sent none
-_NEVER_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-
-#: from here on a body is written piece by piece, so that no single write holds up the event loop
-_PIECEWISE_BYTES: Final = 1 << 20
-
-#: Answer headers: the provider's rate-limit fields make a few KB; the library's limit is 8.
-_MAX_FIELD_BYTES: Final = 65_536
-
-#: paths and queries remembered as parsed URLs; real clients use a dozen
-_URLS: Final = 512
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamSettings:
-    """Where Claude is and how long to try to reach it."""
-
-    url: str
-    connect_seconds: float = 10.0
-    #: an idle connection is closed after this; shorter than any load balancer's own limit
-    idle_seconds: float = 55.0
-    #: an answer silent for longer counts as cut; None: as long as the client waits
-    silence_seconds: float | None = None
-    #: connections at a time; 0: no limit of ours
-    max_connections: int = 0
-    #: honour the proxy and CA variables of the environment
-    trust_env: bool = True
-
-
-class UpstreamAnswer:
-    """An answer whose head has come; read its chunks, then it gives its connection back."""
-
-    __slots__ = ("_response", "headers", "status")
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        #: what may go to the client: lower-case names, hop-by-hop fields left out
-        self.headers = response_headers(response.raw_headers)
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, in pieces cut anywhere, still compressed if it is."""
-        return self
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            chunk = await self._response.content.readany()
-        except FOREIGN as error:
-            raise translation_of(error) from error
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
-
-    def close(self) -> None:
-        """Give the connection back if the body was read to its end, else cut it."""
-        self._response.close()
+#: first lines with their ``host`` that are remembered; real clients use a dozen
+_STARTS: Final = 512
+#: what may be sent again where a kept connection turns out to be closed (RFC 9110, section 9.2.2)
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+#: their requests say a length even where it is 0
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
 class Upstream:
-    """One connection pool to one base URL; made inside a running event loop."""
+    """All connections to one base URL; made inside a running event loop."""
 
     def __init__(self, settings: UpstreamSettings) -> None:
-        self._base = _checked(settings.url)
-        self._urls: dict[tuple[bytes, bytes], URL] = {}
-        self._proxy = proxy_for(settings.url) if settings.trust_env else None
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=settings.max_connections,
-                keepalive_timeout=settings.idle_seconds,
-                ssl=_ssl_context(self._base, trust_env=settings.trust_env),
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=_NEVER_ADDED,
-            request_class=_FaithfulRequest,
-            timeout=aiohttp.ClientTimeout(
-                total=None,
-                sock_connect=settings.connect_seconds,
-                sock_read=settings.silence_seconds,
-            ),
-            max_line_size=_MAX_FIELD_BYTES,
-            max_field_size=_MAX_FIELD_BYTES,
-        )
+        origin = Origin.of(settings.url)
+        trust = trust_of(origin, trust_env=settings.trust_env)
+        proxy = proxy_for(settings.url) if settings.trust_env else None
+        self._origin = origin
+        self._starts: dict[tuple[str, tuple[bytes, bytes]], bytes] = {}
+        self._pool = Pool(origin, settings, trust)
+        self._proxied: ProxiedUpstream | None = None
+        if proxy is not None:
+            from farthing.transport.proxied import ProxiedUpstream  # noqa: PLC0415  seldom needed
+
+            self._proxied = ProxiedUpstream(settings, trust, proxy)
 
     async def send(
         self,
         method: str,
         target: tuple[bytes, bytes],
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: _Headers,
         body: _Body = None,
-    ) -> UpstreamAnswer:
+    ) -> AsyncAnswer:
         """Send one request and wait for the head of its answer.
 
         Args:
@@ -133,22 +66,28 @@ class Upstream:
             headers: what ``request_headers`` left, or the same plus a length for a streamed body.
             body: bytes, or pieces of a body that is not held in memory.
         """
-        try:
-            response = await self._session.request(
-                method,
-                self._url(target),
-                headers=_spelled(headers),
-                data=_payload(method, headers, body),
-                allow_redirects=False,
-                proxy=self._proxy,
-            )
-        except FOREIGN as error:
-            raise translation_of(error) from error
-        return UpstreamAnswer(response)
+        if self._proxied is not None:
+            return await self._proxied.send(method, target, headers, body)
+        content = body or b""
+        is_chunked = not isinstance(content, bytes) and not _has_length(headers)
+        head = self._head(method, target, headers, content, is_chunked=is_chunked)
+        while True:
+            connection, is_kept = await self._pool.lease()
+            try:
+                return await connection.send(
+                    head, content, is_bodiless=method == "HEAD", is_chunked=is_chunked
+                )
+            except UpstreamCut:
+                # one that was closed while it was idle; a new one is no such thing
+                is_again = is_kept and method in _IDEMPOTENT and isinstance(content, bytes)
+                if connection.was_heard or not is_again:
+                    raise
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._session.close()
+        await self._pool.close()
+        if self._proxied is not None:
+            await self._proxied.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -156,100 +95,39 @@ class Upstream:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _url(self, target: tuple[bytes, bytes]) -> URL:
-        url = self._urls.get(target)
-        if url is None:
-            path, query = target
-            text = self._base + path.decode("latin-1")
-            # encoded: what the client wrote is not written better
-            url = URL(f"{text}?{query.decode('latin-1')}" if query else text, encoded=True)
-            if len(self._urls) < _URLS:
-                self._urls[target] = url
-        return url
+    def _head(
+        self,
+        method: str,
+        target: tuple[bytes, bytes],
+        headers: _Headers,
+        content: bytes | AsyncIterable[bytes],
+        *,
+        is_chunked: bool,
+    ) -> bytes:
+        """The head of a request, every value in the bytes it came in."""
+        start = self._starts.get((method, target)) or self._start(method, target)
+        lines = [b"%b: %b\r\n" % field for field in headers]
+        if is_chunked:
+            lines.append(b"transfer-encoding: chunked\r\n")
+        elif isinstance(content, bytes) and (content or method in _WITH_BODY):
+            lines.append(b"content-length: %d\r\n" % len(content))
+        head = b"%b%b\r\n" % (start, b"".join(lines))
+        ends = len(lines) + 3  # the first line, the host and the empty one
+        if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
+            raise UpstreamUnreachable(
+                "the request cannot be written as HTTP: a header holds a control character"
+            )
+        return head
+
+    def _start(self, method: str, target: tuple[bytes, bytes]) -> bytes:
+        path, query = target
+        origin = self._origin
+        full = origin.prefix + (b"%b?%b" % (path, query) if query else path)
+        start = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode(), full, origin.authority)
+        if len(self._starts) < _STARTS:
+            self._starts[method, target] = start
+        return start
 
 
-class _FaithfulRequest(ClientRequest):
-    """A request whose header values leave as the bytes they came as.
-
-    aiohttp writes header text as UTF-8. Values that are no UTF-8 are therefore handed over as
-    Latin-1 text, marked by ``_LATIN``, and the written head is turned back into those bytes.
-    """
-
-    async def write_bytes(self, writer: Any, *args: Any, **kwargs: Any) -> None:
-        """Repair the head, then send it and the body."""
-        head = getattr(writer, "_headers_buf", None)
-        if head and _LATIN in self.headers:
-            lines = head.decode("utf-8").split("\r\n")
-            kept = [line for line in lines if not line.startswith(_LATIN)]
-            writer._headers_buf = "\r\n".join(kept).encode("latin-1")  # noqa: SLF001  no public way
-        await super().write_bytes(writer, *args, **kwargs)
-
-
-#: Never sent: says that this request's header text is Latin-1 for bytes, not text.
-_LATIN: Final = "x-farthing-latin-1"
-
-
-def _spelled(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    """Header bytes as the text that aiohttp turns into the same bytes."""
-    try:
-        return [(name.decode("ascii"), value.decode("utf-8")) for name, value in headers]
-    except UnicodeDecodeError:
-        as_is = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-        return [*as_is, (_LATIN, "1")]
-
-
-def _payload(method: str, headers: Sequence[tuple[bytes, bytes]], body: _Body) -> Any:
-    if isinstance(body, bytes):
-        if len(body) >= _PIECEWISE_BYTES:
-            return io.BytesIO(body)
-        if body or method in ("POST", "PUT", "PATCH"):
-            return body
-        body = None
-    if body is None and any(not value.isascii() for _, value in headers):
-        # only a request with a body passes where its head can be repaired
-        return aiohttp.BytesPayload(b"")
-    return body
-
-
-def check_upstream(settings: UpstreamSettings) -> None:
-    """``ConfigError`` for what settings or environment get wrong, before there is a loop."""
-    _ssl_context(_checked(settings.url), trust_env=settings.trust_env)
-    if settings.trust_env:
-        proxy_for(settings.url)
-
-
-def _checked(url: str) -> str:
-    parsed = URL(url)
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConfigError(
-            f"the upstream {url!r} is not an http or https URL, such as https://api.anthropic.com"
-        )
-    return url.rstrip("/")
-
-
-def _ssl_context(url: str, *, trust_env: bool) -> ssl.SSLContext | bool:
-    if not url.startswith("https:"):
-        return True
-    if not trust_env:
-        return _context_of_the_system()
-    file, folder = ca_files()
-    context = ssl.create_default_context()
-    if file or folder:
-        try:
-            context.load_verify_locations(file, folder)
-        except (OSError, ssl.SSLError) as error:
-            where = file or folder
-            raise ConfigError(f"cannot read the CA certificates in {where!r}: {error}") from error
-    return context
-
-
-def _context_of_the_system() -> ssl.SSLContext:
-    """The CAs that OpenSSL was built to trust; by itself it would look into the environment."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    paths = ssl.get_default_verify_paths()
-    file, folder = Path(paths.openssl_cafile), Path(paths.openssl_capath)
-    if file.is_file() or folder.is_dir():
-        context.load_verify_locations(
-            file if file.is_file() else None, folder if folder.is_dir() else None
-        )
-    return context
+def _has_length(headers: _Headers) -> bool:
+    return any(name == b"content-length" for name, _ in headers)

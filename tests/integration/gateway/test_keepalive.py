@@ -32,7 +32,7 @@ from farthing.lab.emulator import RunningEmulator, emulator
 from farthing.ledger.memory import MemoryLedger
 from farthing.pricing import catalog
 from farthing.transport import Upstream, decoder_for
-from farthing.transport.upstream import UpstreamSettings
+from farthing.transport.settings import UpstreamSettings
 from tests.unit.core.test_keepalive import pauses_of
 
 OWN_KEY = (b"x-api-key", b"sk-emu-default")

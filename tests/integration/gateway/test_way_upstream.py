@@ -14,8 +14,15 @@ import pytest
 from farthing.compose import running_gateway
 from farthing.config import Settings
 from farthing.errors import ConfigError
-from tests.integration.gateway.raw_http import RawAnswer, RawClient, http_request
-from tests.integration.gateway.test_bytes import BODIES, JSON, MESSAGE
+from tests.integration.gateway.raw_http import (
+    RawAnswer,
+    RawClient,
+    RawUpstream,
+    chunked,
+    http_answer,
+    http_request,
+)
+from tests.integration.gateway.test_bytes import BODIES, JSON, MESSAGE, STREAM, without_framing
 from tests.integration.gateway.tls import (
     Certificates,
     Served,
@@ -132,3 +139,66 @@ def test_no_proxy_and_trust_env_off_both_go_straight(
     # 127.0.0.1 is in NO_PROXY here
     with asked(f"https://127.0.0.1:{claude.port}", tmp_path) as (answer, _):
         assert answer.status == 200
+
+
+# -- plain http through a proxy, which sees all of it ---------------------------------------------
+
+
+@pytest.fixture
+def forwarded(
+    upstream: RawUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RawClient]:
+    """A client of a gateway whose every call the proxy of the environment takes and answers."""
+    monkeypatch.setenv("HTTP_PROXY", upstream.url)
+    settings = Settings(
+        upstream="http://claude.test/base",
+        port=0,
+        ledger=str(tmp_path / "ledger.db"),
+        cache="off",
+    )
+    with running_gateway(settings) as running, RawClient(running.url) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_passes_a_proxy_as_it_was_sent(
+    forwarded: RawClient, upstream: RawUpstream, name: str
+) -> None:
+    forwarded.send(http_request("POST", "/v1/messages?beta=true", BODIES[name], JSON))
+
+    assert forwarded.answer().status == 200
+    [received] = upstream.received
+    assert received.line == b"POST http://claude.test/base/v1/messages?beta=true HTTP/1.1"
+    assert received.body == BODIES[name]
+
+
+@pytest.mark.parametrize(("method", "body"), [("POST", BODIES["plain"]), ("GET", b"")])
+def test_header_bytes_pass_a_proxy_as_they_were_sent(
+    forwarded: RawClient, upstream: RawUpstream, method: str, body: bytes
+) -> None:
+    odd = [(b"x-utf8", "é→日本".encode()), (b"x-latin1", b"caf\xe9 \xff"), (b"x-empty", b"")]
+    fields = [*odd, *JSON]
+    forwarded.send(http_request(method, "/v1/models", body, fields))
+
+    assert forwarded.answer().status == 200
+    assert without_framing(upstream.received[-1].headers) == fields
+
+
+def test_a_body_in_pieces_and_an_answer_in_pieces_pass_a_proxy(
+    forwarded: RawClient, upstream: RawUpstream
+) -> None:
+    upstream.reply(list(chunked(*STREAM)))
+    head = b"POST /v1/files HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    forwarded.send(head, b"3\r\nabc\r\n", b"2\r\nde\r\n", b"0\r\n\r\n")
+
+    assert forwarded.answer().body == b"".join(STREAM)
+    assert upstream.received[-1].body == b"abcde"
+
+
+def test_an_answer_that_a_proxy_cuts_is_a_502_and_an_interval(
+    upstream: RawUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", upstream.url)
+    upstream.reply(lambda connection: connection.sendall(http_answer(MESSAGE)[:-20]))
+    with asked("http://claude.test", tmp_path) as (answer, states):
+        assert (answer.status, states) == (502, ["unsettled"])
