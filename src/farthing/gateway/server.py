@@ -18,7 +18,7 @@ import signal
 import socket
 import struct
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Awaitable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -61,6 +61,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 _for_old_clients(app),
+                interface="asgi3",
                 http=BoundedHeads,
                 ws="none",
                 lifespan="off",
@@ -102,17 +103,18 @@ class Server(uvicorn.Server):
 
 
 def _for_old_clients(app: App) -> App:
-    async def framed(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("http_version") != "1.0":
-            await app(scope, receive, send)
-            return
+    def served(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        is_old = scope.get("http_version") == "1.0"
+        return (unframed if is_old else app)(scope, receive, send)
+
+    async def unframed(scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Unframed(send)
         try:
             await app(scope, receive, answer.send)
         finally:
             answer.end()
 
-    return framed
+    return served
 
 
 class _Unframed:

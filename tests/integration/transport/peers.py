@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,11 +70,14 @@ class Claude:
 
 
 @contextlib.asynccontextmanager
-async def claude(*scripts: Script, **given: Any) -> AsyncIterator[tuple[Claude, Upstream]]:
+async def claude(
+    *scripts: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", **given: Any
+) -> AsyncIterator[tuple[Claude, Upstream]]:
     served = Claude(list(scripts))
-    server = await asyncio.start_server(served.met, "127.0.0.1", 0, limit=1 << 16)
+    server = await asyncio.start_server(served.met, "127.0.0.1", 0, limit=1 << 16, ssl=tls)
     served.port = server.sockets[0].getsockname()[1]
-    settings = UpstreamSettings(url=f"http://127.0.0.1:{served.port}", **given)
+    scheme = "http" if tls is None else "https"
+    settings = UpstreamSettings(url=f"{scheme}://{host}:{served.port}", **given)
     try:
         async with Upstream(settings) as upstream:
             yield served, upstream
