@@ -14,9 +14,11 @@ ARGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
-# Many tests wait for a process or a port; a file stays with one worker.
+# What is compiled is kept, whatever the machine says: each worker compiles all tests else.
+export PYTHONDONTWRITEBYTECODE :=
+# Many tests wait for a process or a port; a file stays with one worker, and long ones come first.
 WORKERS ?= 4
-PARALLEL := -n $(WORKERS) --dist loadfile
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # The floors without I/O: every branch of theirs is tested.
 PURE := */farthing/errors.py,*/farthing/wire/*,*/farthing/pricing/*,*/farthing/core/*
 # What shows that levers save, what they cost, and that they break nothing.

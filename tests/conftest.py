@@ -6,10 +6,12 @@ developer's environment), so nothing here imports from ``src`` by path.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +22,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 #: folders whose tests are pure: creating a socket there is already an error
 SOCKETLESS: Final = frozenset({"unit", "golden", "typing", "meta"})
+
+#: in the order in which they run; in each the order is random (pytest-randomly)
+FOLDERS: Final = ("acceptance", "integration", "golden", "contract", "meta", "typing", "unit")
 
 LOOPBACK: Final = ["127.0.0.0/8", "::1", "localhost"]
 LOCAL_NAMES: Final = frozenset({None, "", "localhost", "::1"})
@@ -95,8 +100,22 @@ def folder_of(item: pytest.Item) -> str:
     return item.path.relative_to(ROOT / "tests").parts[0]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Twelve thousand tests are no garbage: looking for some among them takes seconds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the network of its folder, and long tests the time they need."""
+    """Give each test the network of its folder, and long tests the time they need.
+
+    Folders of long tests come first: what is left for the last worker to finish is then short.
+    """
+    items.sort(key=lambda item: FOLDERS.index(folder_of(item)))
     for item in items:
         if folder_of(item) in SOCKETLESS:
             item.add_marker(pytest.mark.disable_socket)

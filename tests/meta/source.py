@@ -25,7 +25,11 @@ class Module:
     name: str
     path: Path
     text: str
-    tree: ast.Module
+
+    @property
+    def tree(self) -> ast.Module:
+        """Parsed when somebody asks: each worker collects all tests and runs some of them."""
+        return _tree(self.text)
 
     @property
     def is_generated(self) -> bool:
@@ -38,7 +42,12 @@ class Module:
 
 def parse_module(name: str, text: str, path: Path = Path("example.py")) -> Module:
     """A module from its text, also for the counterexamples in the tests."""
-    return Module(name=name, path=path, text=text, tree=ast.parse(text))
+    return Module(name=name, path=path, text=text)
+
+
+@cache
+def _tree(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 @cache

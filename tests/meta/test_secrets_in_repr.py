@@ -44,6 +44,7 @@ HARMLESS: Final = {
     "config.table.Setting.is_secret": _FLAG,
     "config.table.Setting.key": _NAME,
     "core.breaker_values.Change.key": _NAME,
+    "core.breaker_values.OpenCircuit.key": _NAME,
     "core.breaker_values.Refused.key": _NAME,
     "core.budgets_account.Claim.key": _NAME,
     "core.budgets_account.Standing.key": _NAME,

@@ -14,6 +14,10 @@ from farthing.lab.replay.run import same_tokens
 from farthing.lab.scenarios import SCENARIOS, generate
 from farthing.traces.importing import Import, import_paths
 
+#: conversations: enough for every rule that both ways have, and as many as there are
+FEW, MANY = 6, 20
+SIZES = [pytest.param(FEW), pytest.param(MANY, marks=pytest.mark.long)]
+
 
 def disagreements(turns: Sequence[Turn], policy: str) -> list[str]:
     run = EmulatedRun()
@@ -24,14 +28,16 @@ def disagreements(turns: Sequence[Turn], policy: str) -> list[str]:
     return [*differing, *(f"{each.turn_id}: {each.message}" for each in run.refused)]
 
 
+@pytest.mark.parametrize("most", SIZES)
 @pytest.mark.parametrize("policy", sorted(POLICIES))
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
-def test_both_ways_agree_to_the_token_on_a_scenario(name, policy):
-    count = min(20, SCENARIOS[name].count)
+def test_both_ways_agree_to_the_token_on_a_scenario(name, policy, most):
+    count = min(most, SCENARIOS[name].count)
 
     assert disagreements(read_turns(generate(name, seed=11, count=count)), policy) == []
 
 
+@pytest.mark.parametrize("most", [pytest.param(3), pytest.param(8, marks=pytest.mark.long)])
 @pytest.mark.parametrize("policy", sorted(POLICIES))
 @pytest.mark.parametrize(
     ("file", "model"),
@@ -43,10 +49,12 @@ def test_both_ways_agree_to_the_token_on_a_scenario(name, policy):
         ("tau-bench-airline", "claude-haiku-5-5"),
     ],
 )
-def test_both_ways_agree_to_the_token_on_recorded_conversations(data_dir, file, model, policy):
+def test_both_ways_agree_to_the_token_on_recorded_conversations(
+    data_dir, file, model, policy, most
+):
     """With breaks injected, rewrites, dropped thinking, shared prefixes and recorded sizes."""
     path = data_dir / "traces" / f"{file}.jsonl.gz"
-    conversations = list(islice(import_paths([path], Import()), 8))
+    conversations = list(islice(import_paths([path], Import()), most))
 
     assert disagreements(read_turns(conversations, model=model), policy) == []
 
