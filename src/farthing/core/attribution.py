@@ -47,15 +47,10 @@ _NO_TRACE: Final = "0" * 32
 _DIGEST_BYTES: Final = 16
 
 
-class _Metadata(msgspec.Struct, frozen=True):
-    user_id: str | None = None
-
-
 class _UserId(msgspec.Struct, frozen=True):
     session_id: str | None = None
 
 
-_metadata_decoder = msgspec.json.Decoder(_Metadata)
 _user_id_decoder = msgspec.json.Decoder(_UserId)
 
 
@@ -233,15 +228,14 @@ def _claude_code_session(headers: Mapping[str, str]) -> _Session | None:
 
 
 def _metadata_session(request: Request | None) -> str | None:
-    raw = None if request is None else request.field("metadata")
-    if raw is None:
+    user_id = None if request is None else request.user_id
+    if not user_id:
         return None
-    try:
-        user_id = _metadata_decoder.decode(raw).user_id or ""
-        if user_id.startswith("{"):
+    if user_id.startswith("{"):
+        try:
             return clean_name(_user_id_decoder.decode(user_id).session_id or "")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
     found = _OLD_USER_ID.fullmatch(user_id)
     return clean_name(found[1]) if found else None
 

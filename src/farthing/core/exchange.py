@@ -144,8 +144,10 @@ class _Exchange(ExchangeParts):
 
     def leave(self) -> None:
         """However it ended: what it probes is not left waiting."""
-        if self._setup.breakers is not None:
-            leave(self._progress, self._setup.breakers)
+        progress, breakers = self._progress, self._setup.breakers
+        if breakers is None or (progress.allowed is None and progress.hold_pico is None):
+            return
+        leave(progress, breakers)
 
     # -- before sending ---------------------------------------------------------------------------
 
@@ -221,8 +223,8 @@ class _Exchange(ExchangeParts):
         if head.status < 300:
             if levers is not None:
                 levers.first_byte(head.at_ns)
-            if self._setup.breakers is not None:
-                began(progress, head, self._setup, self._setup.breakers)
+            if progress.allowed is not None and progress.allowed.probes:
+                began(progress, head, self._setup)
         if passage.is_followed:
             if head.status >= 300:
                 yield from passage.left()

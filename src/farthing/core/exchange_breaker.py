@@ -5,8 +5,9 @@ neither its key nor its digest is computed for this. Where one is, key, task typ
 body are found from headers and bytes alone; a call that may not pass is answered at once: it has no
 plan, no hold and no row, only counters. A call that passes as a probe says so with how it ended.
 
-Only Messages calls have circuits: counting tokens and reading batches costs nothing, and what is
-wrong there must not stop what is not. Calls of our own (pings) have none either.
+Only Messages calls have circuits, and creations of batches that budgets look at: counting tokens
+and reading batches costs nothing, and what is wrong there must not stop what is not. Calls of our
+own (pings) have none either.
 
 A call is judged once, whichever way it ends; one that ends before anything was known of it, because
 its driver was stopped, gives its probe back.
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
@@ -38,7 +38,7 @@ from farthing.core.breaker_values import (
 )
 from farthing.core.exchange_call import Call, Moment, route_of
 from farthing.core.exchange_effects import ClientHead, Head, answer_of
-from farthing.core.exchange_prepare import Setup
+from farthing.core.exchange_prepare import Setup, body_digest
 from farthing.core.exchange_settle import Progress, Verdict
 
 __all__ = ["Entry", "began", "enter", "judge", "leave"]
@@ -65,7 +65,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     #: what it probes; None: no circuit is in front of it
     allowed: Allowed | None = None
     #: the digest of its body, if it had to be known
-    body_digest: str | None = None
+    body_digest: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -81,7 +81,7 @@ def enter(call: Call, setup: Setup) -> Entry | ClientHead:
     breakers = setup.breakers
     if breakers is None or call.method != "POST" or call.ping_for:
         return _NO_CIRCUITS
-    if route_of(call.method, call.path).endpoint != "messages":
+    if call.rows is None and route_of(call.method, call.path).endpoint != "messages":
         return _NO_CIRCUITS
     if not breakers.is_any_open:
         return _FREE
@@ -91,11 +91,11 @@ def enter(call: Call, setup: Setup) -> Entry | ClientHead:
         return _FAILED
 
 
-def began(progress: Progress, head: Head, setup: Setup, breakers: Breakers) -> None:
-    """A good answer begins: whom the call probes for need not wait for the end of a long stream."""
-    allowed = progress.allowed
-    if allowed is None or not allowed.probes:
-        return
+def began(progress: Progress, head: Head, setup: Setup) -> None:
+    """A good answer to a probe begins: nobody need wait for the end of a long stream."""
+    allowed, breakers = progress.allowed, setup.breakers
+    assert allowed is not None
+    assert breakers is not None
     received = progress.call.received
     waited = timedelta(microseconds=(head.at_ns - received.ns) // 1_000)
     changes = breakers.began(allowed, Moment(received.at + waited, head.at_ns))
@@ -111,10 +111,13 @@ def judge(
         return
     progress.allowed = None
     prepared = progress.prepared
-    who, digest = prepared.attribution, prepared.body_digest
+    who = prepared.attribution
     try:
         outcome = _outcome(progress, verdict, breakers)
-        if outcome is _OK and not allowed.probes:
+        is_plain = outcome is _OK and not allowed.probes
+        is_told = breakers.knows_calls or not is_plain
+        digest = body_digest(prepared, progress.call, setup) if is_told else ""
+        if is_plain:
             breakers.good(who.key_scope, who.task_type, digest, now)
             return
         keys = breaker_keys(who.key_scope, who.task_type, digest)
@@ -140,10 +143,10 @@ def leave(progress: Progress, breakers: Breakers) -> None:
 def _asked(call: Call, setup: Setup, breakers: Breakers) -> Entry | ClientHead:
     breakers.look_behind(setup.board.budgets, call.received.at)
     scope = call.key_name or key_scope(call.headers, setup.install_key)
-    digest = None
+    digest = ""
     if breakers.open_calls:
-        digest = keyed_digest(sha256(call.body).digest(), setup.install_key)
-    keys = breaker_keys(scope, task_type_of(call.headers), digest or "")
+        digest = keyed_digest(call.body_sha256(), setup.install_key)
+    keys = breaker_keys(scope, task_type_of(call.headers), digest)
     found = breakers.admit(keys, call.received)
     if isinstance(found, Refused):
         own = (_BREAKER, f"{found.key.kind} {found.why}".encode())

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Final
 
 import msgspec
@@ -48,6 +49,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"<Call {self.exchange_id} {self.method} {len(self.body)} bytes>"
+
+    def body_sha256(self) -> bytes:
+        """Of a batch, whoever read its rows has seen the bytes that are not here."""
+        return sha256(self.body).digest() if self.rows is None else self.rows.body_sha256
 
     def flag(self, name: str) -> bool:
         """Is a header of ours switched on?"""

@@ -30,7 +30,7 @@ from farthing.core.exchange_effects import (
     ask,
 )
 from farthing.core.exchange_loops import booked
-from farthing.core.exchange_prepare import Prepared, Setup
+from farthing.core.exchange_prepare import Prepared, Setup, body_digest
 from farthing.core.exchange_settle import Progress, Verdict, cut, of_message, settlement
 from farthing.core.exchange_tap import BatchLines, Tap
 from farthing.core.fanout_steps import ALONE, Passage
@@ -62,7 +62,8 @@ class ExchangeParts:
         self._progress = Progress(
             call=call,
             prepared=prepared,
-            passage=ALONE if setup.fanout is None else Passage(setup.fanout),
+            # only where levers act does anybody wait for another
+            passage=ALONE if prepared.levers is None else Passage(setup.fanout),
             allowed=entry.allowed,
             notes=[*entry.notes],
         )
@@ -133,7 +134,9 @@ class ExchangeParts:
         setup = self._setup
         if setup.breakers is not None:
             judge(progress, verdict, now, setup, setup.breakers)
-        record = settlement(progress, verdict, now, self._accounted(verdict))
+        is_compared = self._prepared.levers is not None or progress.call.ping_for is not None
+        accounting = self._accounted(verdict) if is_compared else None
+        record = settlement(progress, verdict, now, accounting)
         if progress.is_open:
             try:
                 yield Settle(record)
@@ -151,8 +154,8 @@ class ExchangeParts:
     def _told(self, record: Settlement, verdict: Verdict, now: Moment) -> None:
         """Whoever learns from how exchanges end hears of it."""
         progress, prepared, setup = self._progress, self._prepared, self._setup
-        if setup.decided.is_kept:
-            reasons = prepared.plan.reasons
+        reasons = prepared.plan.reasons
+        if reasons or record.notes or record.state == "released":
             setup.decided.ended(prepared.attribution, prepared.model, reasons, record)
         if setup.keepalive is not None:
             plan_pings(progress, verdict, setup)
@@ -165,8 +168,7 @@ class ExchangeParts:
         """The engine's account of this exchange."""
         levers, head = self._prepared.levers, self._progress.head
         if levers is None:
-            call = self._progress.call
-            return None if call.ping_for is None else own_accounting(call, verdict)
+            return own_accounting(self._progress.call, verdict)
         model = verdict.model or self._prepared.model
         day = self._progress.call.received.at
         answer = EngineAnswer(
@@ -197,7 +199,7 @@ class ExchangeParts:
             return
         now: Moment = yield Now()
         self._setup.joining.failed(
-            prepared.body_digest,
+            body_digest(prepared, self._progress.call, self._setup),
             prepared.attribution.key_scope,
             Failure(prepared.exchange_id, prepared.attempt, now.ns),
         )

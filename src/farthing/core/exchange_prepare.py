@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Final, Literal
 
 import msgspec
@@ -38,7 +37,7 @@ from farthing.pricing.catalog import Catalog
 from farthing.pricing.money import parse_usd
 from farthing.wire.request import Request
 
-__all__ = ["Prepared", "Setup", "bounded", "prepare"]
+__all__ = ["Prepared", "Setup", "body_digest", "bounded", "prepare"]
 
 _MIB: Final = 1024 * 1024
 
@@ -87,6 +86,7 @@ class Prepared(msgspec.Struct, kw_only=True):
     exchange_id: str
     attempt: int
     attribution: Attribution
+    #: empty until somebody asks for it (``body_digest``)
     body_digest: str
     plan: Plan
     #: the engine's part of this call, where it has one
@@ -156,22 +156,22 @@ _MODEL_CALLS: Final = frozenset({"messages", "count_tokens"})
 _MODEL: Final = re.compile(r"(?!.*\bsk-[\w-]{8})[\w.:@/-]{1,120}", re.ASCII)
 
 
-def prepare(call: Call, setup: Setup, body_digest: str | None = None) -> Prepared:
-    """Read, attribute, join, plan and bound one call; ``body_digest`` if it is known already."""
+def prepare(call: Call, setup: Setup, digest: str = "") -> Prepared:
+    """Read, attribute, join, plan and bound one call; ``digest``: of its body, if it is known."""
     notes = _remarks(call)
     route = route_of(call.method, call.path)
     is_priced = route.endpoint == "messages"
     reading = _read(call, setup.engine, notes) if is_priced and setup.engine is not None else None
     request = reading.request if reading else _request(call, route, notes)
     attribution = call.ping_for or _attributed(call, request, setup, notes)
-    # SHA-256 has its own instructions on today's machines; the key comes on top of 32 bytes
-    digest = body_digest or keyed_digest(sha256(call.body).digest(), setup.install_key)
     failure = None
     if is_priced and len(setup.joining):
+        digest = digest or _digest(call, setup)
         failure = _failed_before(call, attribution, digest, setup)
     cap, problem = None, None
     if is_priced or call.rows is not None:
         cap, problem = _cap(call, setup) if _BUDGET in call.headers else (setup.task_cap_pico, None)
+    worst = bounded(call, request, setup, notes) if is_priced and request else None
     found = Prepared(
         route=route,
         exchange_id=failure.exchange_id if failure else call.exchange_id,
@@ -180,9 +180,9 @@ def prepare(call: Call, setup: Setup, body_digest: str | None = None) -> Prepare
         body_digest=digest,
         plan=Plan(body=call.body),
         levers=None if reading is None else _levers(call, reading, attribution, setup, notes),
-        model=None if request is None else _model(request),
+        model=None if request is None else _model(request, worst),
         is_streamed=request is not None and request.stream,
-        worst=bounded(call, request, setup, notes) if is_priced and request else None,
+        worst=worst,
         cap_pico=cap,
         budget_problem=problem,
         notes=notes,
@@ -190,6 +190,21 @@ def prepare(call: Call, setup: Setup, body_digest: str | None = None) -> Prepare
     if setup.loops is not None and is_priced and request is not None and call.ping_for is None:
         found.loops = _looking(call, request, setup.loops, found)
     return found
+
+
+def body_digest(prepared: Prepared, call: Call, setup: Setup) -> str:
+    """The keyed digest of the client's body: what a call is told by that comes again.
+
+    It is a pass over all of the body, and calls that go well are told by nothing.
+    """
+    if not prepared.body_digest:
+        prepared.body_digest = _digest(call, setup)
+    return prepared.body_digest
+
+
+def _digest(call: Call, setup: Setup) -> str:
+    # SHA-256 has its own instructions on today's machines; the key comes on top of 32 bytes
+    return keyed_digest(call.body_sha256(), setup.install_key)
 
 
 def _failed_before(call: Call, who: Attribution, digest: str, setup: Setup) -> Failure | None:
@@ -304,6 +319,9 @@ def _cap(call: Call, setup: Setup) -> tuple[int | None, str | None]:
     return min(caps), None
 
 
-def _model(request: Request) -> str | None:
+def _model(request: Request, worst: WorstCase | None) -> str | None:
+    """The model asked for, if its name may rest: one with a price is one that we know."""
     model = request.model
+    if worst is not None:
+        return model
     return model if model and _MODEL.fullmatch(model) else None

@@ -94,7 +94,7 @@ def settlement(
     passage, plan = progress.passage, prepared.plan.reasons
     notes = (*prepared.notes, *progress.notes, *verdict.notes)
     is_untouched = not plan or prepared.plan.is_empty
-    if passage.is_followed:
+    if passage is not ALONE and passage.is_followed:
         plan = (*plan, *passage.reasons)
         notes = (*notes, *_waited(passage))
         is_untouched = is_untouched and not passage.has_gained
@@ -254,7 +254,7 @@ def _overhead_us(progress: Progress, head: Head, now: Moment) -> int:
     """Our own time: before the request left and after its answer had come."""
     passage = progress.passage
     before = head.sent_ns - progress.call.received.ns
-    if passage.is_followed:
+    if passage is not ALONE:
         before -= passage.waited_ns
     after = now.ns - (progress.tap.ended_ns or now.ns)
     return max(0, before + after) // 1_000

@@ -100,11 +100,13 @@ class Tap:
 
     __slots__ = (
         "_decoder",
+        "_lines",
         "_reader",
         "ended_ns",
         "first_ns",
         "is_awaited",
         "is_blind",
+        "meter",
         "response_bytes",
         "watch",
     )
@@ -114,6 +116,9 @@ class Tap:
     ) -> None:
         self._reader = reader
         self._decoder = decoder
+        self._lines = reader if isinstance(reader, BatchLines) else None
+        #: the meter of a streamed message
+        self.meter = reader if isinstance(reader, StreamMeter) else None
         self.response_bytes = 0
         #: has an encoding defeated us; then what was read is not the whole
         self.is_blind = False
@@ -126,14 +131,9 @@ class Tap:
         self.ended_ns: int | None = None
 
     @property
-    def meter(self) -> StreamMeter | None:
-        """The meter of a streamed message."""
-        return self._reader if isinstance(self._reader, StreamMeter) else None
-
-    @property
     def is_full(self) -> bool:
         """Should the relay pause: there is much to book, somebody waits, or it is to be ended?"""
-        if self.is_awaited or (isinstance(self._reader, BatchLines) and self._reader.is_full):
+        if self.is_awaited or (self._lines is not None and self._lines.is_full):
             return True
         return self.watch is not None and self.watch.is_over
 
@@ -151,7 +151,7 @@ class Tap:
         """Look at a chunk that is passed on."""
         self.response_bytes += len(chunk)
         if self._reader is not None and not self.is_blind:
-            plain = self.decoded(chunk)
+            plain = chunk if self._decoder is None else self.decoded(chunk)
             if plain:
                 self._reader.feed(plain)
                 if self.watch is not None:

@@ -14,10 +14,11 @@ Two numbers. ``high_pico`` is a proof: no answer to this request costs more. ``h
 budget holds: the same, but for one pass on the model that was asked. They differ where one answer
 may take several passes; held in full, those would need a hundred times what they ever cost.
 
-Tools and media are looked for as bytes, because parsing a long conversation costs more than all the
-rest: a few words that every such block must contain (quotes inside a text are escaped), and closer
-only where one is found. A false alarm makes the bound wider, never wrong; letters written as
-escapes are an alarm.
+A request of the usual shape (``farthing.wire.usual``) has neither media nor tools that the provider
+defines, and no mark for an hour. In any other those are looked for as bytes, because parsing a long
+conversation costs more than all the rest: a few words that every such block must contain (quotes
+inside a text are escaped), and closer only where one is found. A false alarm makes the bound wider,
+never wrong; letters written as escapes are an alarm.
 """
 
 from __future__ import annotations
@@ -126,17 +127,16 @@ def worst_case(
     traits = prices.traits(model) if model else None
     if card is None or traits is None:
         return None
-    terms = _terms(request, traits)
-    if writes_for_an_hour:
-        terms = msgspec.structs.replace(terms, may_write_for_an_hour=True)
-    is_single = _is_single_pass(request, terms)
-    prompt = _prompt_bound(request, traits, terms, memo, allowances)
-    prompt += 0 if is_single else allowances.server_tools or 0
+    terms = _terms(request, traits, for_an_hour=writes_for_an_hour)
+    if terms.is_known and not terms.is_unusual:
+        is_single, prompt = True, FRAME_TOKENS + len(request.body)
+    else:
+        is_single = _is_single_pass(request, terms)
+        prompt = _prompt_bound(request, traits, terms, memo, allowances)
+        prompt += 0 if is_single else allowances.server_tools or 0
     prompt = min(prompt, traits.context_tokens)
     hold = _highest(card, terms, prompt)
-    high = hold
-    if not is_single:
-        high = _several(_in_play(card, prices, now), terms, traits, allowances)
+    high = hold if is_single else _several(_in_play(card, prices, now), terms, traits, allowances)
     return WorstCase(
         prompt_tokens=prompt,
         output_tokens=terms.output_tokens,
@@ -161,15 +161,30 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     may_write: bool = True
     #: has it fields that may bring a prompt from elsewhere, or make several passes?
     is_unusual: bool = True
+    #: is it known that there is nothing in it to be looked for?
+    is_known: bool = False
 
 
-def _terms(request: Request, traits: ModelTraits) -> Terms:
-    body, asked, names = request.body, request.max_tokens, request.names
+def _terms(request: Request, traits: ModelTraits, *, for_an_hour: bool = False) -> Terms:
+    asked, usual = request.max_tokens, request.usual
+    output_tokens = traits.max_output_tokens if asked is None else asked
+    if usual is not None:
+        is_rare = usual.has_rare_fields
+        return Terms(
+            output_tokens=output_tokens,
+            is_escaped=False,
+            may_write_for_an_hour=for_an_hour,
+            may_be_fast=is_rare and request.field("speed") is not None,
+            dated_tools=(),
+            is_unusual=is_rare,
+            is_known=True,
+        )
+    body, names = request.body, request.names
     is_escaped = _ESCAPED.search(body) is not None
     return Terms(
-        output_tokens=traits.max_output_tokens if asked is None else asked,
+        output_tokens=output_tokens,
         is_escaped=is_escaped,
-        may_write_for_an_hour=is_escaped or _HOUR.search(body) is not None,
+        may_write_for_an_hour=for_an_hour or is_escaped or _HOUR.search(body) is not None,
         may_be_fast="speed" in names and request.field("speed") is not None,
         dated_tools=_dated_tools(request) if "tools" in names else (),
         is_unusual=not _UNUSUAL.isdisjoint(names),
@@ -179,6 +194,8 @@ def _terms(request: Request, traits: ModelTraits) -> Terms:
 def _is_single_pass(request: Request, terms: Terms) -> bool:
     if terms.is_escaped or (terms.is_unusual and _says(request, _SEVERAL)):
         return False
+    if terms.is_known:
+        return True
     body = request.body
     if _DATED.search(body) and any(word in body for word in _SERVER_TOOLS):
         return False
@@ -201,6 +218,8 @@ def _own_bound(
 ) -> int:
     """Of what the request itself brings along."""
     body = request.body
+    if terms.is_known:
+        return FRAME_TOKENS + len(body)
     if terms.is_escaped or terms.dated_tools or _has_media(body):
         try:
             most = tally_request(request, traits, memo).bound

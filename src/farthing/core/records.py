@@ -97,7 +97,7 @@ def advance(state: ExchangeState, event: ExchangeEvent) -> ExchangeState:
     return after
 
 
-class Attribution(msgspec.Struct, frozen=True, kw_only=True):
+class Attribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whose exchange it is: the task it belongs to and where that was read."""
 
     task_id: str
@@ -111,7 +111,7 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: str | None = None
 
 
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
+class Opened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An intent, on record before anything is sent."""
 
     exchange_id: str
@@ -121,9 +121,9 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     #: method and path class, without query or ids: ``POST /v1/messages``
     path: str
     request_bytes: int
-    #: keyed digest of the client's body
-    body_digest: str
     engine_version: str
+    #: keyed digest of the client's body; empty: nobody had to know it, for no call had failed
+    body_digest: str = ""
     model_asked: str | None = None
     is_streamed: bool = False
     #: the budget scope this spends from, e.g. ``task:<id>``; None: no budget applies
@@ -173,7 +173,7 @@ class Accounting(msgspec.Struct, frozen=True, kw_only=True):
     workload: str = ""
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an exchange ended; one per attempt, and the last one stands."""
 
     exchange_id: str

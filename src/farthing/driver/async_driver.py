@@ -127,15 +127,13 @@ class AsyncParts:
         return RuntimeError("the parts of an exchange are read by one job at a time")
 
     def _waited(self, effect: Effect[Any]) -> Awaitable[Head | Body | bool]:
-        match effect:
-            case Send(body):
-                return self._answer.send(self._send, body)
-            case Read(tap, limit):
-                return self._answer.read(tap, limit)
-            case Wait(ticket, seconds):
-                return self._ports.bells.wait_async(ticket, seconds)
-            case _:
-                raise EngineBug(f"nobody performs {type(effect).__name__}")
+        if isinstance(effect, Send):
+            return self._answer.send(self._send, effect.body)
+        if isinstance(effect, Read):
+            return self._answer.read(effect.tap, effect.limit_bytes)
+        if isinstance(effect, Wait):
+            return self._ports.bells.wait_async(effect.ticket, effect.seconds)
+        raise EngineBug(f"nobody performs {type(effect).__name__}")
 
     def _stop(self) -> None:
         """End the exchange wherever it stands; nothing waits."""

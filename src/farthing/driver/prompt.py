@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 from farthing.core.budgets_account import Admitted, Denied
 from farthing.core.exchange_call import Moment
@@ -78,18 +78,16 @@ def _told_the_time(_: Now, ports: Ports) -> Moment:
 
 
 def _recorded(effect: Reserve | Open | Settle | Release, ports: Ports) -> Admitted | Denied | None:
+    ledger = ports.ledger
     try:
-        match effect:
-            case Open(opened):
-                ports.ledger.open(opened)
-            case Settle(settlement):
-                ports.ledger.settle(settlement)
-            case Release(reservation_id):
-                ports.ledger.release(reservation_id)
-            case Reserve(reservation):
-                return ports.ledger.reserve(reservation, now=ports.clock.now())
-            case _:
-                assert_never(effect)
+        if isinstance(effect, Open):
+            ledger.open(effect.opened)
+        elif isinstance(effect, Settle):
+            ledger.settle(effect.settlement)
+        elif isinstance(effect, Release):
+            ledger.release(effect.reservation_id)
+        else:
+            return ledger.reserve(effect.reservation, now=ports.clock.now())
     except LedgerError:
         raise
     except Exception as error:  # protects the client's call from any fault of a ledger

@@ -125,7 +125,8 @@ class SqliteLedger(KeepsBudgets):
             self._intents[exchange_id] = line
             if not is_new:
                 self._ended.drop(exchange_id)
-            self._book.moved(before, after)
+            if before is not None or opened.reservation_id is not None:
+                self._book.moved(before, after)
             try:
                 self._record(line)
             except FarthingError:

@@ -99,7 +99,8 @@ class Catalog:
 
     def traits(self, model: str) -> ModelTraits | None:
         """What is known of the model's behaviour."""
-        known = self._model(model)
+        name = self.names.get(model)
+        known = None if name is None else self.models.get(name)
         return known.traits if known else None
 
     def lifecycle(self, model: str) -> Lifecycle | None:

@@ -77,7 +77,7 @@ def show_exact_usd(amount: int) -> str:
     return show_usd(amount, max(2, places))
 
 
-class Cost(msgspec.Struct, frozen=True, kw_only=True):
+class Cost(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What usage cost, by component, in 10⁻¹² USD: measured money, never an expectation.
 
     Costs add; they do not subtract. A difference of costs is a saving, which may be negative and is

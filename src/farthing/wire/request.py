@@ -1,8 +1,9 @@
 """A Messages request as the bytes the client sent, and lazy views on them.
 
-Theory of operation. ``parse`` finds the top-level fields and nothing more; messages, blocks and
-what is inside a block are looked at when asked for. The body is never changed: an edit makes a new
-body (``farthing.wire.edits``).
+Theory of operation. ``parse`` makes sure that the body is an object in JSON and reads what one of
+the usual shape says of itself (``farthing.wire.usual``). Where the top-level fields lie, messages,
+blocks and what is inside a block are looked at when asked for. The body is never changed: an edit
+makes a new body (``farthing.wire.edits``).
 
 An agent sends its whole history again on every turn, so the body of turn *n* begins with most of
 the body of turn *n - 1*. Given that request as ``after``, ``parse`` finds the longest common prefix
@@ -29,6 +30,7 @@ from farthing.errors import RequestError
 from farthing.wire import json
 from farthing.wire.blocks import Block, Level, Message
 from farthing.wire.json import Member, Slice
+from farthing.wire.usual import Usual, metadata_user_id, read_usual
 
 __all__ = ["Request", "common_prefix"]
 
@@ -37,7 +39,7 @@ _PLACEHOLDER = b'{"messages":[0'
 _CONTAINER = re.compile(r"tools|system|messages\.\d+\.content")
 _STRIDE = 1 << 16
 #: text is checked piece by piece: the text of a whole body would be new memory, four times slower
-_TEXT_STRIDE = 1 << 14
+_TEXT_STRIDE = 1 << 12
 _Utf8Decoder = getincrementaldecoder("utf-8")
 
 
@@ -52,12 +54,21 @@ class Request:
         "_spans",
         "_system",
         "_tools",
+        "_usual",
         "_values",
         "body",
     )
 
-    def __init__(self, body: bytes, values: Mapping[str, Slice]) -> None:
+    def __init__(
+        self,
+        body: bytes,
+        values: Mapping[str, Slice] | None,
+        usual: Usual | tuple[()] | None = (),
+    ) -> None:
+        """``values``: its top-level fields; None: they can be read, and are when asked for."""
         self.body = body
+        #: not read yet: the empty tuple
+        self._usual: Usual | tuple[()] | None = usual
         self._values = values
         self._fields: tuple[Member, ...] | None = None
         #: not read yet: the empty tuple
@@ -76,7 +87,8 @@ class Request:
             return resumed
         if not body.isascii():
             _check_text(body)
-        return cls(body, json.raw_members(body))
+        usual = read_usual(body)
+        return cls(body, None if usual else json.raw_members(body), usual)
 
     def __repr__(self) -> str:
         return f"<Request {self.model!r} {len(self.body)} bytes>"
@@ -87,31 +99,40 @@ class Request:
     def fields(self) -> Sequence[Member]:
         """The top-level fields in the order they stand in the body."""
         if self._fields is None:
-            self._fields = tuple(json.placed(self.body, self._values))
+            self._fields = tuple(json.placed(self.body, self._read_values()))
         return self._fields
 
     @property
     def names(self) -> AbstractSet[str]:
         """The names of the top-level fields, those that are null included."""
-        return self._values.keys()
+        return self._read_values().keys()
 
     def member(self, name: str) -> Member | None:
         """Where a top-level field lies; of a name given twice, the last."""
-        if name not in self._values:
+        if name not in self._read_values():
             return None
         return next(field for field in reversed(self.fields) if field.name == name)
 
     def field(self, name: str) -> bytes | None:
         """The JSON slice of a top-level field; None where it is absent or null."""
-        value = self._values.get(name)
+        value = self._read_values().get(name)
         if value is None:
             return None
         raw = bytes(value)
         return None if raw == b"null" else raw
 
     @property
+    def usual(self) -> Usual | None:
+        """What it says of itself if it has the usual shape; None: it has another."""
+        if isinstance(self._usual, tuple):
+            self._usual = read_usual(self.body)
+        return self._usual
+
+    @property
     def model(self) -> str | None:
         """The model asked for."""
+        if self._usual:
+            return self._usual.model
         if isinstance(self._model, tuple):
             raw = self.field("model")
             is_text = raw is not None and raw.startswith(b'"')
@@ -121,13 +142,28 @@ class Request:
     @property
     def max_tokens(self) -> int | None:
         """The most output tokens asked for; None where it is no whole number."""
+        if self._usual:
+            return self._usual.max_tokens
         raw = self.field("max_tokens")
         return int(raw) if raw is not None and len(raw) < 19 and raw.isdigit() else None
 
     @property
     def stream(self) -> bool:
         """Is the answer to be streamed?"""
-        return self.field("stream") == b"true"
+        return self._usual.is_streamed if self._usual else self.field("stream") == b"true"
+
+    @property
+    def user_id(self) -> str | None:
+        """The ``user_id`` in its metadata; None where it has none that can be read."""
+        if self._usual:
+            return self._usual.user_id
+        raw = self.field("metadata")
+        return None if raw is None else metadata_user_id(raw)
+
+    def _read_values(self) -> Mapping[str, Slice]:
+        if self._values is None:
+            self._values = json.raw_members(self.body)
+        return self._values
 
     # -- segments --------------------------------------------------------------------------------
 
@@ -164,6 +200,8 @@ class Request:
     @property
     def message_count(self) -> int:
         """How many messages there are; cheaper than to ask where they lie."""
+        if self._usual:
+            return self._usual.message_count
         if self._spans is not None:
             return len(self._spans)
         raw = self.field("messages")
@@ -266,11 +304,14 @@ def common_prefix(one: Sequence[object], other: Sequence[object]) -> int:
 
 def _check_text(raw: bytes) -> None:
     """Refuse bytes that are no UTF-8; the skipping decoder does not look inside strings."""
-    decoder, end = _Utf8Decoder(), 0
+    decoder, end, is_inside = _Utf8Decoder(), 0, False
     try:
         for start in range(0, len(raw), _TEXT_STRIDE):
             end = start + _TEXT_STRIDE
-            decoder.decode(raw[start:end], final=end >= len(raw))
+            piece = raw[start:end]
+            if is_inside or not piece.isascii():
+                decoder.decode(piece, final=end >= len(raw))
+                is_inside = bool(decoder.getstate()[0])
     except UnicodeDecodeError:
         position = _first_unreadable(raw[:end])
         raise RequestError(f"the body is not UTF-8 at byte {position}") from None

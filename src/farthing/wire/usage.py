@@ -33,7 +33,7 @@ __all__ = ["Iteration", "ReportedUsage", "Usage", "parse_reported_usage", "parse
 _CONVERSATION = frozenset({"message", "fallback_message"})
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Disjoint token counts of one answer, and what else its price depends on."""
 
     uncached: int = 0

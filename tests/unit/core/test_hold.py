@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
 
 from farthing.core.estimate import BlockMemo
 from farthing.core.hold import WorstCase, worst_case
 from farthing.pricing import catalog, price
+from farthing.wire.json import raw_members
 from farthing.wire.request import Request
 from farthing.wire.usage import Iteration, Usage
+from tests.unit.wire.spelling import bodies, spelled
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 MODEL = "claude-opus-5-5"
@@ -110,7 +113,7 @@ def test_a_long_body_is_never_more_than_the_context():
         {"fallbacks": [{"model": "claude-opus-4-8"}]},
         {"context_management": {"edits": []}},
         {"compaction": {"type": "summarize"}},
-        {"messages": [{"role": "user", "content": "\u0069mage \x01"}]},
+        {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
     ],
 )
 def test_what_may_take_several_passes_has_a_wider_proof_than_its_hold(fields: dict[str, Any]):
@@ -120,6 +123,31 @@ def test_what_may_take_several_passes_has_a_wider_proof_than_its_hold(fields: di
 
     assert not worst.is_single_pass
     assert worst.high_pico > 10 * worst.hold_pico
+
+
+def test_letters_written_as_escapes_inside_a_text_are_text():
+    plain = request(messages=[{"role": "user", "content": "image \x01"}]).body
+    escaped = plain.replace(b"image", rb"\u0069mage")
+
+    worst = bound(Request.parse(escaped))
+
+    assert worst.is_single_pass
+    assert worst.prompt_tokens == len(escaped) + 8192
+
+
+@given(bodies().flatmap(spelled))
+def test_a_request_of_the_usual_shape_is_bounded_as_one_that_is_searched(body: bytes):
+    asked = Request.parse(body)
+    searched = bound(Request(body, raw_members(body), None))
+    found = bound(asked)
+
+    if asked.usual is None:
+        assert found == searched
+    elif not searched.terms.is_escaped and not searched.terms.may_write_for_an_hour:
+        assert found.high_pico == searched.high_pico
+        assert found.hold_pico == searched.hold_pico
+    else:
+        assert found.high_pico <= searched.high_pico
 
 
 @pytest.mark.parametrize("kind", ["bash_20250124", "text_editor_20250728", "custom"])
