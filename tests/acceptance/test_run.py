@@ -179,7 +179,8 @@ def test_log_lines_go_to_a_file_if_anywhere(emu, environment, tmp_path):
     done = run(farthing(*words, sys.executable, "-c", ONE_CALL), environment)
 
     assert len(done.stderr.splitlines()) == 3
-    assert json.loads(log.read_text())["action"] == "exchange.settled"
+    actions = [json.loads(line)["action"] for line in log.read_text().splitlines()]
+    assert actions == ["exchange.settled", "gateway.stopped"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -206,7 +207,7 @@ def test_ctrl_c_in_a_terminal_is_the_commands_business(emu, environment):
     if child == 0:
         words = command(emu, WAITING)
         os.execve(words[0], words, environment)
-    printed = read_until(terminal, b"ready")
+    printed = read_until(terminal, b"ready\r\n")
     os.write(terminal, b"\x03")
     printed += read_until(terminal, b"ledger ")
     _, status = os.waitpid(child, 0)

@@ -19,8 +19,15 @@ from typing import Any
 import pytest
 
 from farthing.ledger import SqliteLedger
-from tests.integration.gateway.raw_http import RawClient, RawUpstream, http_request, raw_upstream
+from tests.integration.gateway.raw_http import (
+    RawClient,
+    RawUpstream,
+    http_request,
+    raw_upstream,
+    says_nothing_more,
+)
 from tests.integration.gateway.test_bytes import BODIES, JSON, MESSAGE
+from tests.waiting import PATIENCE
 
 MAIN = "from farthing.cli.main import main; raise SystemExit(main())"
 
@@ -70,19 +77,19 @@ def test_it_says_what_to_set_and_serves(upstream: RawUpstream, tmp_path: Path) -
             client.send(http_request("POST", "/v1/messages", BODIES["plain"], JSON))
             assert client.answer().status == 200
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 0
     assert f"farthing serves {upstream.url}" in said
     lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    assert [line["action"] for line in lines] == ["exchange.unsettled"]
+    assert [line["action"] for line in lines] == ["exchange.unsettled", "gateway.stopped"]
 
 
 def test_a_port_in_use_is_said_in_one_line(upstream: RawUpstream, tmp_path: Path) -> None:
     with serving(upstream, tmp_path) as (_, url):
         port = url.rpartition(":")[2]
         command = farthing("serve", "--port", port, "--ledger", str(tmp_path / "other.db"))
-        run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     assert run.returncode == 2
     assert "the port is in use" in run.stderr
@@ -92,7 +99,7 @@ def test_a_port_in_use_is_said_in_one_line(upstream: RawUpstream, tmp_path: Path
 def test_a_ledger_in_use_is_said_in_one_line(upstream: RawUpstream, tmp_path: Path) -> None:
     with serving(upstream, tmp_path):
         command = farthing("serve", "--port", "0", "--ledger", str(tmp_path / "ledger.db"))
-        run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     assert run.returncode == 1
     assert "Traceback" not in run.stderr
@@ -106,7 +113,7 @@ def test_calls_under_way_end_before_the_process_does(
     go_on = threading.Event()
 
     def slowly(connection: Any) -> None:
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
         connection.sendall(
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
             % (len(MESSAGE), MESSAGE)
@@ -122,17 +129,44 @@ def test_calls_under_way_end_before_the_process_does(
         assert process.poll() is None
         go_on.set()
         answer = client.answer()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
 
     assert answer.body == MESSAGE
     assert process.returncode == 0
     assert [row.state for row in stored(tmp_path)] == ["settled"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_waits_for_no_call(
+    upstream: RawUpstream, tmp_path: Path, number: signal.Signals
+) -> None:
+    upstream.reply(says_nothing_more)
+    with (
+        serving(upstream, tmp_path, "--drain-seconds", "3600") as (process, url),
+        RawClient(url) as client,
+    ):
+        client.send(http_request("POST", "/v1/messages", BODIES["plain"], JSON))
+        while not upstream.received:
+            time.sleep(0.01)
+        process.send_signal(number)
+        while "gateway.stopping" not in (line := process.stderr.readline()):
+            assert line, "the gateway does not say that it stops"
+        process.send_signal(number)
+        answer = client.answer()
+        _, said = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 0
+    assert answer.status == 503
+    assert json.loads(answer.body)["error"]["details"]["error_code"] == "farthing.gateway.stopping"
+    actions = [json.loads(line)["action"] for line in said.splitlines()]
+    assert actions == ["gateway.hurried", "exchange.unsettled", "gateway.stopped"]
+    assert [row.state for row in stored(tmp_path)] == ["unsettled"]
+
+
 def test_what_does_not_end_in_time_is_cut_and_settled(
     upstream: RawUpstream, tmp_path: Path
 ) -> None:
-    upstream.reply(lambda connection: time.sleep(20))
+    upstream.reply(says_nothing_more)
     with (
         serving(upstream, tmp_path, "--drain-seconds", "1") as (process, url),
         RawClient(url) as client,
@@ -141,7 +175,7 @@ def test_what_does_not_end_in_time_is_cut_and_settled(
         while not upstream.received:
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
 
     assert [row.state for row in stored(tmp_path)] == ["unsettled"]
 
@@ -149,7 +183,7 @@ def test_what_does_not_end_in_time_is_cut_and_settled(
 def test_a_killed_gateway_leaves_a_row_of_every_call_it_sent(
     upstream: RawUpstream, tmp_path: Path
 ) -> None:
-    upstream.reply(lambda connection: time.sleep(20))
+    upstream.reply(says_nothing_more)
     with serving(upstream, tmp_path) as (process, url), RawClient(url) as client:
         client.send(http_request("POST", "/v1/messages", BODIES["plain"], JSON))
         while not upstream.received:

@@ -150,14 +150,21 @@ def found(store: KeyStore, text: str, at: datetime = NOON) -> VirtualKey | str:
 
 
 def test_a_new_key_is_recognised_and_its_text_is_nowhere(desk, store, events):
-    issued = desk.create(NewKey(name="ci", models=["m"], levers=["cache.*"]), actor="operator")
+    wanted = NewKey(name="ci", models=["m", "n-*"], levers=[], expires_at=NOON + timedelta(1))
+    issued = desk.create(wanted, actor="operator")
     secret = issued.text.rpartition("-")[2]
 
     assert found(store, issued.text) == issued.key
     assert secret not in repr([issued, store.listed(), events, desk])
     [event] = events
     assert (event.kind, event.subject, event.actor) == ("key.created", "ci", "operator")
-    assert event.facts == {"key_id": issued.key.key_id, "role": "client"}
+    assert event.facts == {
+        "key_id": issued.key.key_id,
+        "role": "client",
+        "models": "m, n-*",
+        "levers": "none",
+        "expires_at": "2026-11-22T12:00:00+00:00",
+    }
 
 
 def test_two_keys_share_neither_id_nor_salt_nor_secret(desk):

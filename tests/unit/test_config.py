@@ -183,6 +183,8 @@ def test_every_default_is_a_value_of_its_kind(row):
         (URL, "https://x?y=1", None),
         (URL, "http://[", None),
         (URL, "ftp://x", None),
+        (URL, "http://127.0.0.1:99999", None),
+        (URL, "https://x#y", None),
         (choice("a", "b"), "b", "b"),
         (choice("a", "b"), "c", None),
     ],

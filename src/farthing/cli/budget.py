@@ -12,7 +12,7 @@ from farthing.cli.arguments import parse_gap
 from farthing.cli.ledger_options import add_ledger_options, ledger_of
 from farthing.cli.table import render_table
 from farthing.compose.budgets import budget_desk
-from farthing.core.budgets import Budget, BudgetRaise, Mode, OnOverrun, OnTrouble, ScopeKind
+from farthing.core.budgets import Budget, BudgetRaise, Mode, OnOverrun, OnTrouble, ScopeKind, Step
 from farthing.core.budgets_file import budget_document, parse_budget
 from farthing.core.budgets_windows import WindowKind
 from farthing.errors import ConfigError
@@ -140,7 +140,7 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
     if args.thresholds is not None:
         said["thresholds"] = [_percent(text) for text in args.thresholds.split(",")]
     if args.ladder is not None:
-        said["ladder"] = [text.strip() for text in args.ladder.split(",") if text.strip()]
+        said["ladder"] = [_step(text.strip()) for text in args.ladder.split(",") if text.strip()]
     return {name: value for name, value in said.items() if value is not None}
 
 
@@ -151,6 +151,12 @@ def _percent(text: str) -> int:
         raise ConfigError(
             f"--thresholds has {text!r}; it takes percentages such as 50,80"
         ) from None
+
+
+def _step(text: str) -> str:
+    if text not in get_args(Step):
+        raise ConfigError(f"--ladder has {text!r}; its steps are {', '.join(get_args(Step))}")
+    return text
 
 
 def _raise(args: argparse.Namespace) -> BudgetRaise:

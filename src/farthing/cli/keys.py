@@ -52,6 +52,8 @@ _OWNERS: Final = {
     "budget": "create",
     "keep": "rotate",
 }
+#: options of calls to Claude, which a key of another role does not make
+_OF_CLIENTS: Final = ("model", "lever", "budget")
 _ACTOR: Final = "operator"
 
 
@@ -116,6 +118,11 @@ def _refuse_mixtures(args: argparse.Namespace) -> None:
             if args.verb == "list"
             else f"name the key: farthing keys {args.verb} NAME"
         )
+    for option in _OF_CLIENTS:
+        if args.role not in {None, "client"} and getattr(args, option) is not None:
+            raise ConfigError(
+                f"--{option} limits calls to Claude, and a key of the role {args.role} makes none"
+            )
 
 
 def _create(desk: KeyDesk, args: argparse.Namespace) -> None:

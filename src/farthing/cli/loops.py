@@ -142,13 +142,10 @@ def _row(loop: PastLoop) -> dict[str, Any]:
 
 def _text(found: list[PastLoop], document: dict[str, Any]) -> str:
     totals = document["totals"]
-    wasted = show_usd(_sum([loop.wasted for loop in found]), 4)
-    refused = show_usd(_sum([loop.avoidable for loop in found]), 4)
     loops = "1 loop" if len(found) == 1 else f"{len(found)} loops"
     summary = (
-        f"{loops} in {totals['looping_conversations']} of "
-        f"{totals['conversations']} conversations: {totals['wasted_calls']} wasted calls cost "
-        f"{wasted}; the guard would have refused {totals['refused_calls']} of them, {refused}."
+        f"{loops} in {totals['looping_conversations']} of {totals['conversations']} conversations: "
+        f"{_sums(found, totals)}"
     )
     lines = [summary]
     if totals["unpriced_calls"]:
@@ -170,6 +167,22 @@ def _text(found: list[PastLoop], document: dict[str, Any]) -> str:
         headers = ["kind", "seen", "tools", "guard", "calls", "wasted", "conversation"]
         lines += ["", render_table(headers, rows, align="lrllrrl", width=_WIDTH)]
     return "\n".join(lines)
+
+
+def _sums(found: list[PastLoop], totals: dict[str, Any]) -> str:
+    """How many calls, and what they cost as far as anybody knows."""
+    calls, refused = totals["wasted_calls"], totals["refused_calls"]
+    if calls and totals["unpriced_calls"] >= calls:
+        return (
+            f"{calls} wasted calls of unknown cost; the guard would have refused {refused} of them."
+        )
+    least = "at least " if totals["unpriced_calls"] else ""
+    wasted = show_usd(_sum([loop.wasted for loop in found]), 4)
+    avoidable = show_usd(_sum([loop.avoidable for loop in found]), 4)
+    return (
+        f"{calls} wasted calls cost {least}{wasted}; the guard would have refused {refused} of "
+        f"them, {least}{avoidable}."
+    )
 
 
 def _sum(amounts: list[PicoUsd]) -> PicoUsd:

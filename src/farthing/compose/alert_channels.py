@@ -111,7 +111,7 @@ def _read(path: Path) -> dict[str, str]:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the file {str(path)!r}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise ConfigError(f"{str(path)!r} is not TOML") from None
     if unknown := sorted(table.keys() - set(_SECRETS)):
         raise ConfigError(f"{str(path)!r} sets {unknown[0]!r}; it may set {', '.join(_SECRETS)}")

@@ -42,6 +42,9 @@ _WINDOW: Final = re.compile(
     r"@(?:total|task:.*|(?:hour|day|week|month):[\d-]{10}T\d\d:\d\dZ)\Z", re.DOTALL
 )
 
+#: scopes whose values come and go
+_PASSING: Final = frozenset({"session", "tree", "task", "call"})
+
 _logger = logging.getLogger(__name__)
 
 
@@ -72,9 +75,11 @@ def tell_budgets(board: BudgetBoard, listen: Callable[[BudgetFact], None]) -> No
 def _fact(news: BudgetNews) -> BudgetFact:
     budget, standing = news.budget, news.standing
     # Without the window: what begins anew is the same budget, and ends what was said of it.
-    whose = _WINDOW.sub("", standing.key)
+    whose = f"{_WINDOW.sub('', standing.key)} per {budget.window}"
+    if budget.scope == "call":
+        whose = "single calls"
     return BudgetFact(
-        scope=f"budget {budget.name} ({whose} per {budget.window})",
+        scope=f"budget {budget.name} ({whose})",
         at=news.at,
         limit_pico=standing.limit_pico,
         spent_pico=standing.spent_pico,
@@ -82,6 +87,7 @@ def _fact(news: BudgetNews) -> BudgetFact:
         runs_out_at=news.spent_at,
         percents=budget.thresholds,
         is_refused=news.is_refused,
+        is_passing=budget.selector is None and budget.scope in _PASSING,
     )
 
 

@@ -17,15 +17,18 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from farthing.compose.access import watch_keys
 from farthing.compose.batch_polling import BatchPoller, why_not_polled
 from farthing.compose.budgets import budget_pages, watch_budgets
+from farthing.compose.jobs import Job, keep_running
 from farthing.compose.keepalive import pinger_for
 from farthing.compose.loops import watch_loops
 from farthing.compose.parts import Parts, open_parts
 from farthing.config import Settings
+from farthing.core.exchange_call import Moment
 from farthing.driver import AsyncDriver, Ports
 from farthing.driver.jobs.batch_polling import BatchPolling
 from farthing.driver.jobs.batch_register import BatchRegister
@@ -35,6 +38,7 @@ from farthing.errors import ConfigError, FarthingError
 from farthing.gateway.app import Doors, create_app
 from farthing.gateway.batch_door import BatchDoor, BatchSetup
 from farthing.gateway.call import Call
+from farthing.gateway.circuit_pages import CircuitPages
 from farthing.gateway.door import ExchangeDoor
 from farthing.gateway.key_limits import ModelNotAllowed, refusal_event
 from farthing.gateway.listening import Listener
@@ -119,7 +123,7 @@ async def _serve(
     async with Upstream(parts.upstream) as upstream:
         made = _Made(parts, upstream, clock)
         servers.append(made.server)
-        jobs = [asyncio.create_task(job) for job in made.jobs()]
+        jobs = [asyncio.create_task(keep_running(job)) for job in made.jobs()]
         try:
             await made.server.serve_on(listener)
         finally:
@@ -151,18 +155,27 @@ class _Made:
         drain_seconds = math.ceil(parts.settings.drain_seconds)
         self.server = Server(create_app(self._doors()), drain_seconds=drain_seconds)
 
-    def jobs(self) -> list[Coroutine[Any, Any, None]]:
+    def jobs(self) -> list[Job]:
         """What runs while the server does."""
-        settings, credentials = self._parts.settings, self._parts.credentials.own
-        found = [_keep_retention(self._parts), watch_keys(self._parts.access.keys)]
-        found.append(self._parts.decisions.run())
-        found.append(watch_budgets(self._parts.ledger.path, self._parts.exchange_setup.board))
-        if self._parts.alerts is not None:
-            found.append(self._parts.alerts.run())
-        loops = self._parts.exchange_setup.loops
+        parts = self._parts
+        found: list[Job] = [
+            partial(_keep_retention, parts),
+            partial(watch_keys, parts.access.keys),
+            parts.decisions.run,
+            partial(watch_budgets, parts.ledger.path, parts.exchange_setup.board),
+        ]
+        if parts.alerts is not None:
+            found.append(parts.alerts.run)
+        loops = parts.exchange_setup.loops
         if loops is not None:
-            hear = None if self._parts.alerts is None else self._parts.alerts.loop
-            found.append(watch_loops(loops, self._parts.ledger, hear))
+            hear = None if parts.alerts is None else parts.alerts.loop
+            found.append(partial(watch_loops, loops, parts.ledger, hear))
+        return [*found, *self._asking_jobs()]
+
+    def _asking_jobs(self) -> list[Job]:
+        """Those that call Claude."""
+        found = list[Job]()
+        settings, credentials = self._parts.settings, self._parts.credentials.own
         if credentials and settings.batch_poll_seconds:
             poller = BatchPoller(
                 polling=BatchPolling(first_seconds=settings.batch_poll_seconds),
@@ -173,7 +186,7 @@ class _Made:
                 clock=self._clock,
                 ids=self._ids,
             )
-            found.append(poller.run())
+            found.append(poller.run)
         else:
             self._register.created_one = self._warn
         pinger = pinger_for(
@@ -185,7 +198,7 @@ class _Made:
             ids=self._ids,
         )
         if pinger is not None:
-            found.append(pinger.run())
+            found.append(pinger.run)
         return found
 
     def _doors(self) -> Doors:
@@ -196,6 +209,7 @@ class _Made:
                 api=ApiPages(
                     keys=self._parts.access.pages,
                     budgets=budget_pages(self._parts.ledger.path, self._parts.exchange_setup.board),
+                    circuits=CircuitPages(self._parts.exchange_setup.breakers, self._moment),
                 ),
                 ledger=self._ledger,
                 metrics=metrics if settings.metrics else None,
@@ -228,6 +242,9 @@ class _Made:
             note=self._note,
         )
         return BatchDoor(door, setup)
+
+    def _moment(self) -> Moment:
+        return Moment(self._clock.now(), self._clock.monotonic_ns())
 
     def _refused(self, call: Call, error: FarthingError) -> None:
         """A key that wants what it may not have is in the journal."""

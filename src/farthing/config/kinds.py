@@ -119,11 +119,13 @@ def _parse_usd(text: str) -> int | None:
 def _parse_url(text: str) -> str | None:
     try:
         parts = urlsplit(text)
+        parts.port  # noqa: B018  raises where it is none
     except ValueError:
         return None
-    is_base = parts.scheme in {"http", "https"} and parts.hostname and not parts.query
+    is_base = parts.scheme in {"http", "https"} and parts.hostname
+    is_more = parts.query or parts.fragment
     # addresses are shown and logged: a password in one would be too
-    return text.rstrip("/") if is_base and "@" not in parts.netloc else None
+    return text.rstrip("/") if is_base and not is_more and "@" not in parts.netloc else None
 
 
 TEXT: Final = Kind(metavar="TEXT", expects="a text", parse=lambda text: text or None)

@@ -67,6 +67,8 @@ class BudgetFact:
     percents: tuple[int, ...] = ()
     #: has it just refused a call
     is_refused: bool = False
+    #: of a call, a task or a session: nobody hears when that is over, so nothing would end an alert
+    is_passing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +120,14 @@ class AlertRules:
             "resets_at": None if fact.resets_at is None else _said(fact.resets_at),
             "refusing": ", and refuses calls" if fact.is_refused else "",
         }
+        severity: Severity = "error" if level >= 100 or fact.is_refused else "warning"
+        if fact.is_passing:
+            return self._passing(fact, level, facts, severity)
         before = self._firing.get(dedup_key_of("budget", fact.scope))
         is_higher = before is not None and (
             level > int(before.facts.get("percent") or 0)
             or (fact.is_refused and not before.facts.get("refusing"))
         )
-        severity: Severity = "error" if level >= 100 or fact.is_refused else "warning"
         found = [
             self._turn(
                 "budget",
@@ -137,6 +141,17 @@ class AlertRules:
             self._forecast(fact),
         ]
         return [alert for alert in found if alert is not None]
+
+    def _passing(
+        self, fact: BudgetFact, level: int, facts: Mapping[str, Fact], severity: Severity
+    ) -> list[Alert]:
+        """Each step of a limit is said once; nothing ends what was said."""
+        if not level and not fact.is_refused:
+            return []
+        step = f"{facts['limit_usd']} {level}"
+        if _said_key(dedup_key_of("budget", fact.scope), severity, step) in self._said:
+            return []
+        return self._once("budget", fact.scope, fact.at, facts, severity=severity, step=step)
 
     def loop(self, fact: LoopFact) -> list[Alert]:
         """A loop was seen, and perhaps stopped."""
@@ -256,9 +271,10 @@ class AlertRules:
         facts: Mapping[str, Fact],
         *,
         severity: Severity | None = None,
+        step: str = "",
     ) -> list[Alert]:
         alert = make_alert(rule, scope, at, facts=facts, severity=severity or RULES[rule].severity)
-        key = _said_key(alert.dedup_key, alert.severity)
+        key = _said_key(alert.dedup_key, alert.severity, step)
         last = self._said.get(key)
         if last is not None and at - last < _AGAIN:
             return []
@@ -269,9 +285,9 @@ class AlertRules:
         return [alert]
 
 
-def _said_key(dedup_key: str, severity: Severity) -> str:
+def _said_key(dedup_key: str, severity: Severity, step: str = "") -> str:
     """What got worse is another thing to say."""
-    return f"{dedup_key} {severity}"
+    return f"{dedup_key} {severity} {step}"
 
 
 def _holds(fact: BudgetFact, level: int, before: Alert | None) -> bool | None:

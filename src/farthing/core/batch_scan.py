@@ -7,8 +7,8 @@ What stays of a row is 26 bytes: a digest of its ``custom_id``, its model's numb
 costs at most, and what all passes cost at most.
 
 A row that nobody can bound is counted in ``unpriced``: no price, not readable, longer than a
-Messages call may be, or beyond the number of rows that a batch takes. A body without rows is one
-unpriced row, because a reader that is not ours may find some.
+Messages call may be, or beyond the number of rows that a batch takes. A body without rows, or one
+that is no UTF-8, has an unpriced row, because a reader that is not ours may find some.
 
 Rules of this file: memory is bounded by the longest row, never by the body; of a row nothing is
 kept but numbers. Rules from outside (API facts, section 3): 100,000 rows, ``requests`` of
@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from array import array
 from datetime import datetime
+from hashlib import sha256
 from typing import Final
 
 import msgspec
@@ -136,6 +137,7 @@ class BatchScan:
     """The rows of one batch, sorted by digest; amounts are in 10⁻¹² USD at the batch price."""
 
     __slots__ = (
+        "body_sha256",
         "digests",
         "has_several",
         "model_of",
@@ -161,6 +163,8 @@ class BatchScan:
         self.has_several = False
         #: rows that nothing bounds
         self.unpriced = 0
+        #: of the whole body
+        self.body_sha256 = b""
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -170,9 +174,16 @@ class BatchScan:
 
 
 class BatchReader:
-    """Bounds rows as they pass; ``prices``, ``now`` and ``allowances`` as for any call."""
+    """Bounds rows as they pass; ``prices``, ``now`` and ``allowances`` as for any call.
 
-    def __init__(self, prices: Catalog, now: datetime, allowances: Allowances) -> None:
+    Of a body that is compressed (not ``is_plain``) the rows are not those that its bytes show.
+    """
+
+    def __init__(
+        self, prices: Catalog, now: datetime, allowances: Allowances, *, is_plain: bool = True
+    ) -> None:
+        self._is_plain = is_plain
+        self._hash = sha256()
         self._prices = prices
         self._now = now
         self._allowances = allowances
@@ -184,6 +195,11 @@ class BatchReader:
 
     def feed(self, piece: bytes) -> None:
         """Look at a piece cut anywhere."""
+        self._hash.update(piece)
+        if not self._is_plain:
+            return
+        if b"\0" in piece:  # JSON has none, but in UTF-16 and UTF-32, where other rows may stand
+            self._scan.unpriced += 1
         for row in self._cutter.feed(piece):
             if row is None or len(self._scan) >= _MOST_ROWS or not self._take(row):
                 self._scan.unpriced += 1
@@ -191,6 +207,7 @@ class BatchReader:
     def finish(self) -> BatchScan:
         """The rows."""
         scan = self._scan
+        scan.body_sha256 = self._hash.digest()
         if not len(scan) and not scan.unpriced:
             scan.unpriced = 1
         order = sorted(range(len(scan)), key=scan.digests.__getitem__)

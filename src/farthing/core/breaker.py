@@ -48,6 +48,7 @@ from farthing.core.breaker_values import (
     BreakerRules,
     BreakerState,
     Change,
+    OpenCircuit,
     Outcome,
     Refused,
     Why,
@@ -95,6 +96,11 @@ class Breakers:
         """Has anything to be asked at all? Looked at for each call."""
         return bool(self.open_scopes or self.open_calls)
 
+    @property
+    def knows_calls(self) -> bool:
+        """Has any single call had trouble? Only then is it worth telling calls by their bodies."""
+        return bool(self._calls)
+
     def state(self, key: BreakerKey) -> BreakerState:
         """Where a circuit stands; one that nobody knows is closed."""
         found = self._of(key).get(key)
@@ -104,6 +110,10 @@ class Breakers:
         """The circuits that are not closed."""
         every = (*self._scopes.items(), *self._calls.items())
         return [key for key, circuit in every if circuit.state != "closed"]
+
+    def open_circuits(self, now: Moment) -> list[OpenCircuit]:
+        """The circuits that are not closed, as they stand: of keys and task types first."""
+        return [self._standing(key, now) for key in self.open_keys()]
 
     def open_now(self) -> Counter[tuple[str, str]]:
         """How many are not closed, as ``opened`` and ``refused`` count."""
@@ -123,7 +133,7 @@ class Breakers:
                 return Refused(
                     key=key,
                     why=circuit.why,
-                    until=now.at + timedelta(microseconds=(ready_ns - now.ns) // 1000),
+                    until=_instant(ready_ns, now),
                     count=circuit.refused,
                     what=circuit.what,
                 )
@@ -207,6 +217,17 @@ class Breakers:
     def close(self, now: Moment) -> list[Change]:
         """The process ends, and with it all circuits."""
         return [self._closed(key, "rest", now) for key in self.open_keys()]
+
+    def _standing(self, key: BreakerKey, now: Moment) -> OpenCircuit:
+        circuit = self._of(key)[key]
+        return OpenCircuit(
+            key=key,
+            state=circuit.state,
+            why=circuit.why,
+            tries_at=_instant(max(now.ns, circuit.ready_ns), now),
+            refused=circuit.refused,
+            what=circuit.what,
+        )
 
     def _is_outdated(self, circuit: Circuit) -> bool:
         """May a budget admit now what it has refused? Then one call tries, whatever the time."""
@@ -335,3 +356,8 @@ class Breakers:
             refused=circuit.refused,
             what=circuit.what,
         )
+
+
+def _instant(ns: int, now: Moment) -> datetime:
+    """When the monotonic clock will say so."""
+    return now.at + timedelta(microseconds=(ns - now.ns) // 1000)

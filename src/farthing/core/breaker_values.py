@@ -19,6 +19,7 @@ __all__ = [
     "BreakerState",
     "Change",
     "Kind",
+    "OpenCircuit",
     "Outcome",
     "Refused",
     "Why",
@@ -131,6 +132,20 @@ class Change:
     refused: int = 0
     #: how the last bad call ended: an error type, or a code of ours
     what: str = ""
+
+
+class OpenCircuit(msgspec.Struct, frozen=True, kw_only=True):
+    """A circuit that is not closed, as it stands."""
+
+    key: BreakerKey
+    state: BreakerState
+    why: Why
+    #: from when on the next call may try
+    tries_at: datetime
+    #: calls refused since it opened
+    refused: int
+    #: how the last bad call ended: an error type, or a code of ours
+    what: str
 
 
 def breaker_keys(key_scope: str, task_type: str | None, body_digest: str) -> tuple[BreakerKey, ...]:

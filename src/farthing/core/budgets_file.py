@@ -91,7 +91,7 @@ def parse_budgets(raw: bytes, *, name: str, zone_of: _ZoneOf) -> tuple[Budget, .
     try:
         tables = tomllib.loads(raw.decode(), parse_float=str)
         specs = msgspec.convert(tables, _File).budgets
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers and lists beyond all measure
         raise ConfigError(f"{name}: {error}; docs/budgets.md has an example") from None
     budgets = [_budget(spec, zone_of) for spec in specs]
     names = [budget.name for budget in budgets]

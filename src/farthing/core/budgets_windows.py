@@ -40,7 +40,9 @@ def window_at(kind: WindowKind, zone: tzinfo, now: datetime) -> Span | None:
     """The window of an instant; None for kinds that no clock ends."""
     local = now.astimezone(zone)
     if kind == "hour":
-        start = local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+        # In real time: where clocks change by half an hour, the wall clock is no help.
+        gone = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        start = now.astimezone(UTC) - gone
         return Span(kind=kind, start=start, end=start + _HOUR)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if kind == "day":

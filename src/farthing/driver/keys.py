@@ -131,7 +131,7 @@ class KeyDesk:
                 f"a key {key.name!r} exists or existed; a name is used once, because rows and "
                 "budgets know keys by it: take another, or rotate that one"
             )
-        self._note("key.created", key, actor, {"role": key.role})
+        self._note("key.created", key, actor, {"role": key.role, **_limits(key)})
         return Issued(key=key, text=key_text(key_id, secret))
 
     def rotate(self, name: str, *, actor: str, keep: timedelta = timedelta()) -> Issued:
@@ -178,6 +178,18 @@ class KeyDesk:
         found: dict[str, Fact] = {"key_id": key.key_id, **facts}
         now = self._clock.now()
         self._record(journal_event(kind, now, actor=actor, subject=key.name, facts=found))
+
+
+def _limits(key: VirtualKey) -> dict[str, Fact]:
+    """What a key was made with, for whoever asks later why it may what it may."""
+    found: dict[str, Fact] = {}
+    if key.models is not None:
+        found["models"] = ", ".join(key.models)
+    if key.levers is not None:
+        found["levers"] = ", ".join(key.levers) or "none"
+    if key.expires_at is not None:
+        found["expires_at"] = key.expires_at.isoformat()
+    return found
 
 
 class LiveKeys:

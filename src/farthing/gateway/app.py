@@ -7,8 +7,8 @@ the Claude API and is relayed, known or not.
 However a call fails, the client sees what it would have seen without us or an error in Anthropic's
 envelope: our refusals before anything was sent (the server reads on and drops what is left of a
 refused body, so that its sender comes to read why); the upstream's absence as 502 or 504, which
-clients try again; an answer cut short as a connection cut short. A client that has left sees
-nothing.
+clients try again; an answer cut short as a connection cut short; our own stopping, if it cannot
+wait, as 503. A client that has left sees nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from farthing.gateway.metrics import Metrics
 from farthing.gateway.routes import Routes, check_path
 from farthing.gateway.watching import ClientWatch, ClientWatches
 
-__all__ = ["Door", "Doors", "create_app"]
+__all__ = ["Door", "Doors", "Stopping", "create_app"]
 
 _EXCHANGE_ID: Final = b"x-farthing-exchange-id"
 #: nginx's status for a client that did not wait; it is counted, nobody sees it
@@ -75,6 +75,13 @@ def create_app(doors: Doors) -> App:
     return app
 
 
+class Stopping(FarthingError):
+    """The gateway is stopping and could not wait for the answer; try again."""
+
+    code = "gateway.stopping"
+    status_hint = 503
+
+
 class _Frame:
     """What every relayed call goes through, whichever door it takes."""
 
@@ -101,9 +108,10 @@ class _Frame:
             self._doors.refused(call, error)
             await _refuse(call, error)
         except asyncio.CancelledError:
-            call.status = _CLIENT_GONE
             if not watch.forgive():
+                await _refuse(call, Stopping())
                 raise
+            call.status = _CLIENT_GONE
         except Exception as bug:  # the process serves other calls: this one gets an answer
             _logger.exception("call failed", extra={"action": "call.failed"})
             watch.stop()

@@ -16,6 +16,9 @@ from farthing.wire.sse import SseEvent, SseParser
 
 __all__ = ["MessageAssembler"]
 
+#: what JSON that is none may raise
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 #: delta type → the member of the delta, and of the block that it continues
 _JOINED: Final = {
     "text_delta": ("text", "text"),
@@ -32,6 +35,8 @@ class MessageAssembler:
         self._parser = SseParser()
         self._message: dict[str, Any] = {}
         self._blocks: dict[int, dict[str, Any]] = {}
+        #: pieces of strings: by block and member; joined once, or a long text would be copied often
+        self._texts: dict[int, dict[str, list[str]]] = {}
         self._inputs: dict[int, list[str]] = {}
         self.is_complete = False
 
@@ -40,12 +45,14 @@ class MessageAssembler:
         for event in self._parser.feed(chunk):
             try:
                 self._read(event)
-            except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
+            except (*_UNREADABLE, LookupError, TypeError, AttributeError):
                 continue  # a recording with a gap beats a call that fails for its sake
 
     @property
     def message(self) -> dict[str, Any]:
         """The message as far as it has come."""
+        for index in [*self._texts]:
+            self._join(index)
         content = [self._blocks[index] for index in sorted(self._blocks)]
         return {**self._message, "content": content}
 
@@ -73,13 +80,21 @@ class MessageAssembler:
         kind = delta["type"]
         if kind in _JOINED:
             said, into = _JOINED[kind]
-            block[into] = (block.get(into) or "") + delta[said]
+            if isinstance(delta[said], str):
+                self._texts.setdefault(index, {}).setdefault(into, []).append(delta[said])
         elif kind == "input_json_delta":
             self._inputs.setdefault(index, []).append(delta["partial_json"])
         elif kind == "citations_delta":
-            block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
+            block["citations"] = block.get("citations") or []
+            block["citations"].append(delta["citation"])
+
+    def _join(self, index: int) -> None:
+        block = self._blocks[index]
+        for into, pieces in self._texts.pop(index, {}).items():
+            block[into] = (block.get(into) or "") + "".join(pieces)
 
     def _finish(self, index: int) -> None:
+        self._join(index)
         text = "".join(self._inputs.pop(index, ()))
         if text:
             self._blocks[index]["input"] = msgspec.json.decode(text)

@@ -2,11 +2,12 @@
 
 Theory of operation. A batch may have 256 MB, and what it can cost is only known at its end; so it
 has to be here before it can go on. It waits in a temporary file without a name (in memory up to
-``_IN_MEMORY``), and its rows are bounded while it comes (``core.batch_scan``), piece by piece and
-on a thread, so that other calls go on. Memory is then one piece, the longest row and 26 bytes for
-each row, whatever the size of the body. The client waits for its upload twice: to us, and from us.
+``_IN_MEMORY``), and its rows are looked at while it comes (``core.batch_scan``,
+``gateway.key_limits``), piece by piece and on a thread, so that other calls go on. Memory is then
+one piece, the longest row and 26 bytes for each row, whatever the size of the body. The client
+waits for its upload twice: to us, and from us.
 
-This happens only where a budget is there to be asked.
+This happens only where a budget is there to be asked, or a key is limited to some models.
 
 Rules of this file: the bytes that go upstream are those that came; the file is gone when the call
 is over, however it ends.
@@ -15,11 +16,10 @@ is over, however it ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
-from farthing.core.batch_scan import BatchReader, BatchScan
 from farthing.gateway.asgi import Receive
 from farthing.gateway.bodies import StreamedBody
 
@@ -39,19 +39,18 @@ class SpooledBody:
         self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  see ``close``
         self._is_read = False
 
-    async def scan(self, reader: BatchReader) -> BatchScan:
-        """Take it in; ``BodyTooLarge`` or ``ClientGone`` as for any body."""
+    async def scan(self, look: Callable[[bytes], None]) -> None:
+        """Take it in, ``look`` at each piece; ``BodyTooLarge`` or ``ClientGone`` as ever."""
         waiting: list[bytes] = []
         size = 0
         async for piece in self._pieces:
             waiting.append(piece)
             size += len(piece)
             if size >= _PIECE:
-                await asyncio.to_thread(self._take, b"".join(waiting), reader)
+                await asyncio.to_thread(self._take, b"".join(waiting), look)
                 waiting, size = [], 0
-        await asyncio.to_thread(self._take, b"".join(waiting), reader)
+        await asyncio.to_thread(self._take, b"".join(waiting), look)
         await asyncio.to_thread(self._file.seek, 0)
-        return await asyncio.to_thread(reader.finish)
 
     async def receive(self) -> MutableMapping[str, Any]:
         """``Receive`` that gives it once more; behind its end the client is listened to."""
@@ -65,6 +64,6 @@ class SpooledBody:
         """Let go of the file."""
         self._file.close()
 
-    def _take(self, piece: bytes, reader: BatchReader) -> None:
+    def _take(self, piece: bytes, look: Callable[[bytes], None]) -> None:
         self._file.write(piece)
-        reader.feed(piece)
+        look(piece)

@@ -7,7 +7,8 @@ task it was created for; the URL in batch objects is made to name the address th
 used (``results_url``, ADR 0016); and when results have passed to their end, the batch is booked.
 
 Where a budget is there to be asked, the body of a creation is taken in first and its rows are
-bounded (``gateway.batch_bodies``); the exchange holds them, or refuses the batch.
+bounded (``gateway.batch_bodies``); the exchange holds them, or refuses the batch. A key that is
+limited to some models has the models of its rows looked at on the same way.
 
 Rules of this file: answers that describe batches are held, up to a limit, because their length may
 change; everything else passes as it comes. Whatever cannot be read goes to the client unchanged.
@@ -15,6 +16,7 @@ change; everything else passes as it comes. Whatever cannot be read goes to the 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -26,11 +28,14 @@ from farthing.core.batches import begun_batch, ended_batch
 from farthing.core.exchange_prepare import Setup
 from farthing.driver.jobs.batch_register import BatchRegister
 from farthing.driver.ports import Decoding, Ledger
+from farthing.errors import UpstreamError
 from farthing.gateway.app import Door
 from farthing.gateway.asgi import Send, header
 from farthing.gateway.batch_bodies import SpooledBody
 from farthing.gateway.bodies import declared_length
 from farthing.gateway.call import Call
+from farthing.gateway.door import Cut
+from farthing.gateway.key_limits import LimitedRows
 from farthing.gateway.results_url import client_origin, with_results_urls
 from farthing.gateway.watching import ClientWatch
 
@@ -42,6 +47,7 @@ _RESULTS: Final = re.compile(rf"{_PREFIX}/([^/]+)/results")
 #: a list of a thousand batches is half of that; what is longer passes unread
 _LONGEST_ANSWER_BYTES: Final = 4 * 1024 * 1024
 _ENCODING: Final = b"accept-encoding"
+_CODING: Final = b"content-encoding"
 #: tells the client that one value of this body is not the provider's
 _REWRITTEN: Final = (b"x-farthing-rewritten", b"results_url")
 
@@ -81,10 +87,14 @@ class BatchDoor:
         return self._watched(call, watch)
 
     async def _watched(self, call: Call, watch: ClientWatch) -> None:
-        self._look_at(call)
+        held = self._look_at(call)
         spooled = await self._held_rows(call)
         try:
             await self._door(call, watch)
+        except Cut as cut:
+            if held is None or not held.lets_go() or not isinstance(cut.__cause__, UpstreamError):
+                raise
+            raise cut.__cause__ from None
         finally:
             if spooled is not None:
                 spooled.close()
@@ -93,34 +103,61 @@ class BatchDoor:
                 self._setup.register.results_passed(results[1])
 
     async def _held_rows(self, call: Call) -> SpooledBody | None:
-        """Bound the rows of a batch that is to be created, if there is a budget to hold them."""
-        exchanges = self._setup.exchanges
-        is_capped = exchanges.task_cap_pico is not None or _asks_for_budget(call)
-        if not _creates(call) or not (is_capped or exchanges.board.budgets):
+        """Look at the rows of a batch that is to be created, if a budget or its key asks for it."""
+        if not _creates(call):
+            return None
+        limited, reader = _limited_rows(call), self._reader(call)
+        if limited is None and reader is None:
             return None
         declared_length(call.headers, call.route.max_body_bytes)
+        is_plain = _is_plain(call)
+
+        def look(piece: bytes) -> None:
+            if limited is not None and is_plain:
+                limited.feed(piece)
+            if reader is not None:
+                reader.feed(piece)
+
         spooled = SpooledBody(call.receive, call.route.max_body_bytes)
-        reader = BatchReader(exchanges.prices, call.received.at, exchanges.board.allowances)
         try:
-            call.rows = await spooled.scan(reader)
+            await spooled.scan(look)
+            if limited is not None:
+                limited.finish()
+            if reader is not None:
+                call.rows = await asyncio.to_thread(reader.finish)
         except BaseException:  # whatever it was, the file goes
             spooled.close()
             raise
         call.receive = spooled.receive
         return spooled
 
-    def _look_at(self, call: Call) -> None:
+    def _reader(self, call: Call) -> BatchReader | None:
+        """What bounds the rows, if there is a budget to hold them."""
+        exchanges = self._setup.exchanges
+        is_capped = exchanges.task_cap_pico is not None or _asks_for_budget(call)
+        if not (is_capped or exchanges.board.budgets):
+            return None
+        return BatchReader(
+            exchanges.prices,
+            call.received.at,
+            exchanges.board.allowances,
+            is_plain=_is_plain(call),
+        )
+
+    def _look_at(self, call: Call) -> _Held | None:
         if call.method not in {"GET", "POST"} or not _OBJECTS.fullmatch(call.path):
-            return
+            return None
         is_create = _creates(call)
         origin = self._origin(call)
         if origin is not None:
             # a body that is to be changed must be readable; a compressed one cannot be spliced
             kept = [field for field in call.headers if field[0] != _ENCODING]
             call.headers = [*kept, (_ENCODING, b"identity")]
-        if is_create or origin is not None:
-            held = _Held(call, self._setup, origin, "created" if is_create else "described")
-            call.send = held.send
+        if not is_create and origin is None:
+            return None
+        held = _Held(call, self._setup, origin, "created" if is_create else "described")
+        call.send = held.send
+        return held
 
     def _origin(self, call: Call) -> str | None:
         """Where results URLs are to point; None where this call's answer stays as it is."""
@@ -132,6 +169,17 @@ class BatchDoor:
 
 def _creates(call: Call) -> bool:
     return call.method == "POST" and call.path.rstrip("/") == _PREFIX
+
+
+def _limited_rows(call: Call) -> LimitedRows | None:
+    key = call.key
+    return None if key is None or key.models is None else LimitedRows(key)
+
+
+def _is_plain(call: Call) -> bool:
+    """Are the bytes of its body what its reader reads? Not where they are compressed."""
+    codings = {value.strip().lower() for name, value in call.headers if name == _CODING}
+    return codings <= {b"", b"identity"}
 
 
 def _asks_for_budget(call: Call) -> bool:
@@ -164,6 +212,13 @@ class _Held:
         is_last = not message.get("more_body", False)
         if is_last or self._size > _LONGEST_ANSWER_BYTES:
             await self._pass(self._start, is_last=is_last)
+
+    def lets_go(self) -> bool:
+        """Is the answer still held, all of it? Then another one can be given in its place."""
+        if self._start is None:
+            return False
+        self._call.send, self._call.status = self._send, 0
+        return True
 
     async def _pass(self, start: _Message, *, is_last: bool) -> None:
         """Give the client what was held; a whole answer is looked at first."""

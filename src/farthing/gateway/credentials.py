@@ -8,6 +8,7 @@ browser page must not: calls that carry an ``Origin`` are refused then, and with
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,6 +23,8 @@ NO_PROVIDER_KEY: Final = (
     "whoever runs it sets FARTHING_API_KEY or upstream.api_key_file"
 )
 
+#: what may stand in a header; a file that holds nothing, or more than a key, is a mistake
+_KEY: Final = re.compile(r"[\x21-\x7e]+")
 _CREDENTIALS: Final = frozenset({b"x-api-key", b"authorization"})
 
 
@@ -36,7 +39,12 @@ class Credentials:
     """Makes the header of a request upstream."""
 
     def __init__(self, own_key: str | None = None) -> None:
-        self._own = None if own_key is None else (b"x-api-key", own_key.encode("latin-1"))
+        if own_key is not None and not _KEY.fullmatch(own_key):
+            raise ConfigError(
+                "the gateway's own key is empty or has spaces, line ends or letters that no key "
+                "has: see FARTHING_API_KEY, upstream.api_key and upstream.api_key_file"
+            )
+        self._own = None if own_key is None else (b"x-api-key", own_key.encode())
 
     def __repr__(self) -> str:
         return f"<Credentials {'of the client' if self._own is None else 'own key'}>"

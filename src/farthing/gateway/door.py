@@ -12,7 +12,7 @@ driver's iterator, and that settles.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -33,9 +33,12 @@ from farthing.gateway.credentials import Credentials
 from farthing.gateway.key_limits import check_models
 from farthing.gateway.watching import ClientWatch
 
-__all__ = ["Cut", "ExchangeDoor", "Recording", "Running", "Sending"]
+__all__ = ["Cut", "ExchangeDoor", "NoStatus", "Recording", "Running", "Sending"]
 
 _RawHeaders = Sequence[tuple[bytes, bytes]]
+
+#: the statuses of final answers (RFC 9110, section 15)
+_FINAL: Final = range(200, 600)
 
 
 class Sending(Protocol):
@@ -67,6 +70,13 @@ class Recording(Protocol):
 
 class Cut(Exception):
     """The answer had begun and cannot be finished: the client's connection must be cut."""
+
+
+class NoStatus(UpstreamError):
+    """What came from upstream is no answer that HTTP could pass on."""
+
+    code = "upstream.no_status"
+    status_hint = 502
 
 
 class ExchangeDoor:
@@ -104,6 +114,8 @@ class ExchangeDoor:
                 watch.stop()
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except UpstreamError as error:
+            if not call.status:
+                raise
             raise Cut from error
         finally:
             await parts.aclose()
@@ -175,6 +187,8 @@ class _Attempt(msgspec.Struct, kw_only=True):
 async def _begin(head: ClientHead, call: Call, watch: ClientWatch) -> None:
     """The head of an answer, and its body if that is known already."""
     send = call.send
+    if head.status not in _FINAL:
+        raise NoStatus(f"the Claude API, or a proxy before it, answered with status {head.status}")
     call.status = head.status
     await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
     if head.body is not None:

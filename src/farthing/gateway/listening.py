@@ -33,9 +33,13 @@ class Listener:
         encoding = fields.get(b"content-encoding", b"identity").decode("latin-1")
         decoder = None if encoding == "identity" else self._decoding(encoding)
         if encoding != "identity" and decoder is None:
-            self._recorder.left_out += 1
+            self.left_out()
             return answer
         return _Heard(answer, _Ear(self, call, body, decoder, fields))
+
+    def left_out(self) -> None:
+        """Count a call that is not in the recording."""
+        self._recorder.left_out += 1
 
     def complete(self, call: Call, body: bytes, heard: _Ear) -> None:
         """Hand over one call."""
@@ -85,23 +89,31 @@ class _Ear:
 
     def hear(self, chunk: bytes) -> None:
         """A chunk that is passed on."""
-        try:
-            plain = chunk if self._decoder is None else self._decoder.decode(chunk)
-        except ValueError:
-            self._is_deaf = True
+        if self._is_deaf:
             return
-        self._size += len(plain)
-        if self._size > _LONGEST_ANSWER_BYTES or self._is_deaf:
+        try:
+            self._is_deaf = not self._has_taken(chunk)
+        except Exception:  # noqa: BLE001  protects the call: it is not to fail for its recording
             self._is_deaf = True
-        elif self.is_streamed:
-            self._assembler.feed(plain)
-        else:
-            self._parts.append(plain)
+        if self._is_deaf:
+            self._parts, self._assembler = [], MessageAssembler()
+            self._listener.left_out()
 
     def finish(self) -> None:
         """All of it has been heard."""
         if not self._is_deaf and (self._assembler.is_complete or not self.is_streamed):
             self._listener.complete(self._call, self._body, self)
+
+    def _has_taken(self, chunk: bytes) -> bool:
+        plain = chunk if self._decoder is None else self._decoder.decode(chunk)
+        self._size += len(plain)
+        if self._size > _LONGEST_ANSWER_BYTES:
+            return False
+        if self.is_streamed:
+            self._assembler.feed(plain)
+        else:
+            self._parts.append(plain)
+        return True
 
 
 class _Heard:

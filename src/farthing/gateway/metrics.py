@@ -17,6 +17,7 @@ import msgspec
 from farthing.core.breaker import Breakers
 from farthing.gateway.metrics_breaker import breaker_lines
 from farthing.gateway.metrics_savings import SavingMetrics
+from farthing.gateway.metrics_text import family, sample
 from farthing.pricing.money import dump_usd
 from farthing.wire.usage import Usage
 
@@ -28,8 +29,6 @@ _MAX_MODELS: Final = 200
 #: seconds; 0.5 ms is what farthing may add, 10 minutes what a client waits
 _OVERHEAD_BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
 _TOTAL_BOUNDS: Final = (0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-
-_Labels = tuple[tuple[str, str], ...]
 
 
 class Histogram:
@@ -131,54 +130,40 @@ class Metrics:
         return self._bills.setdefault(model if len(self._bills) < _MAX_MODELS else "other", _Bill())
 
     def _lines(self) -> Iterator[str]:
-        yield from _family("farthing_in_flight", "gauge", "Calls being relayed now")
+        yield from family("farthing_in_flight", "gauge", "Calls being relayed now")
         yield f"farthing_in_flight {self.in_flight}"
-        yield from _family("farthing_answers_total", "counter", "Answers by route and HTTP status")
+        yield from family("farthing_answers_total", "counter", "Answers by route and HTTP status")
         for (route, status), count in sorted(self._answers.items()):
-            yield _sample(
+            yield sample(
                 "farthing_answers_total", (("route", route), ("status", str(status))), count
             )
-        yield from _family("farthing_exchanges_total", "counter", "Exchanges by how they ended")
+        yield from family("farthing_exchanges_total", "counter", "Exchanges by how they ended")
         for state, count in sorted(self._settled.items()):
-            yield _sample("farthing_exchanges_total", (("state", state),), count)
-        yield from _family("farthing_notes_total", "counter", "Notes on exchanges, by code")
+            yield sample("farthing_exchanges_total", (("state", state),), count)
+        yield from family("farthing_notes_total", "counter", "Notes on exchanges, by code")
         for code, count in sorted(self._notes.items()):
-            yield _sample("farthing_notes_total", (("code", code),), count)
+            yield sample("farthing_notes_total", (("code", code),), count)
         yield from self._money_lines()
         if self.savings is not None:
             yield from self.savings.lines()
         if self._breakers is not None:
             yield from breaker_lines(self._breakers)
-        yield from _family("farthing_overhead_seconds", "histogram", "Time farthing itself took")
+        yield from family("farthing_overhead_seconds", "histogram", "Time farthing itself took")
         yield from self._overhead.lines("farthing_overhead_seconds")
-        yield from _family("farthing_exchange_seconds", "histogram", "Time of a whole exchange")
+        yield from family("farthing_exchange_seconds", "histogram", "Time of a whole exchange")
         yield from self._total.lines("farthing_exchange_seconds")
 
     def _money_lines(self) -> Iterator[str]:
-        yield from _family("farthing_cost_usd_total", "counter", "Cost by model as served")
+        yield from family("farthing_cost_usd_total", "counter", "Cost by model as served")
         bills = sorted(self._bills.items())
         for model, bill in bills:
             if bill.cost_pico is not None:
                 amount = dump_usd(bill.cost_pico)
-                yield _sample("farthing_cost_usd_total", (("model", model),), amount)
-        yield from _family("farthing_unpriced_total", "counter", "Metered, but without a price")
+                yield sample("farthing_cost_usd_total", (("model", model),), amount)
+        yield from family("farthing_unpriced_total", "counter", "Metered, but without a price")
         yield f"farthing_unpriced_total {self._unpriced}"
-        yield from _family("farthing_tokens_total", "counter", "Tokens by model and bucket")
+        yield from family("farthing_tokens_total", "counter", "Tokens by model and bucket")
         for model, bill in bills:
             for bucket in _BUCKETS:
                 labels = (("model", model), ("bucket", bucket))
-                yield _sample("farthing_tokens_total", labels, getattr(bill, bucket))
-
-
-def _family(name: str, kind: str, words: str) -> Iterator[str]:
-    yield f"# HELP {name} {words}."
-    yield f"# TYPE {name} {kind}"
-
-
-def _sample(name: str, labels: _Labels, value: int | str) -> str:
-    shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
-    return f"{name}{{{shown}}} {value}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+                yield sample("farthing_tokens_total", labels, getattr(bill, bucket))

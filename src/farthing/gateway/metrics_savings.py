@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from farthing.core.calibration import Calibration, input_error
 from farthing.core.records import Settlement
+from farthing.gateway.metrics_text import family
 from farthing.pricing import Catalog
 from farthing.pricing.cards import RateCard
 from farthing.pricing.money import dump_usd
@@ -53,7 +54,7 @@ class SavingMetrics:
     def lines(self) -> Iterator[str]:
         """All of it in Prometheus' text format."""
         for (name, words), sums in ((_SAVED, self._saved), (_PREDICTED, self._predicted)):
-            yield from _family(name, words)
+            yield from family(name, "gauge", words)
             for lever, amount in sorted(sums.items()):
                 yield f'{name}{{lever="{lever}"}} {dump_usd(amount)}'
         for name, words, amount in (
@@ -61,9 +62,11 @@ class SavingMetrics:
             ("farthing_compared_cost_usd", "Compared calls as billed", self._compared_pico),
             ("farthing_own_cost_usd", "Calls of farthing's own", self._own_cost_pico),
         ):
-            yield from _family(name, words)
+            yield from family(name, "gauge", words)
             yield f"{name} {dump_usd(amount)}"
-        yield from _family("farthing_held_out_calls", "Calls that no lever touched on purpose")
+        yield from family(
+            "farthing_held_out_calls", "gauge", "Calls that no lever touched on purpose"
+        )
         yield f"farthing_held_out_calls {self._held_out}"
         yield from self._calibration_lines()
 
@@ -86,11 +89,6 @@ class SavingMetrics:
             ("farthing_input_at_length_usd", "Foreseen, at the measured length", "at_length_pico"),
             ("farthing_input_error_usd", "Sizes of the single errors", "absolute_pico"),
         ):
-            yield from _family(name, words)
+            yield from family(name, "gauge", words)
             for model, found in sorted(self._calibration.items()):
                 yield f'{name}{{model="{model}"}} {dump_usd(getattr(found, field))}'
-
-
-def _family(name: str, words: str) -> Iterator[str]:
-    yield f"# HELP {name} {words}."
-    yield f"# TYPE {name} gauge"

@@ -41,9 +41,11 @@ class ObservedLedger(PassingLedger):
             metrics.noted(settlement.notes)
         if metrics.savings is not None and settlement.accounting is not None:
             metrics.savings.settled(settlement)
-        if usage is not None and settlement.error_type is None:
-            cost = settlement.cost
-            metrics.billed(settlement.model_served, cost.total if cost else None, usage)
+        cost = None if settlement.cost is None else settlement.cost.total
+        # what was cut has no price yet, which is not the same as none; what failed has no usage
+        is_final = settlement.state == "settled" and (settlement.error_type is None or bool(cost))
+        if usage is not None and is_final:
+            metrics.billed(settlement.model_served, cost, usage)
 
 
 def _line(settlement: Settlement) -> dict[str, object]:

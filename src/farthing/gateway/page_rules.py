@@ -80,6 +80,7 @@ PAGES: Final = (
     PageRule(methods=_GET, path=f"{_V1}/openapi.json", roles=_READERS | _CLIENTS),
     PageRule(methods=_GET, path=f"{_V1}/exchanges/{{id}}", roles=_READERS | _CLIENTS),
     PageRule(methods=_POST, path=f"{_V1}/tasks/{{id}}/outcome", roles=_ADMINS | _CLIENTS),
+    PageRule(methods=_GET, path=f"{_V1}/circuits", roles=_READERS),
     PageRule(methods=_GET, path=f"{_V1}/keys", roles=_READERS, is_always_closed=True),
     _change(_POST, f"{_V1}/keys"),
     _change(_POST, f"{_V1}/keys/{{name}}/rotate"),

@@ -23,6 +23,7 @@ from farthing.gateway.access import Forbidden, Gate
 from farthing.gateway.asgi import Receive, Scope, Send, answer, answer_error
 from farthing.gateway.bodies import read_body
 from farthing.gateway.budget_pages import BUDGETS, BudgetPages
+from farthing.gateway.circuit_pages import CIRCUITS, CircuitPages
 from farthing.gateway.key_pages import KEYS, OPENAPI, KeyPages
 from farthing.gateway.metrics import CONTENT_TYPE, Metrics
 from farthing.gateway.page_rules import NotFound, WrongMethod
@@ -55,10 +56,11 @@ _outcome_decoder = msgspec.json.Decoder(_OutcomeBody)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiPages:
-    """The pages that change things, each kind a module of its own."""
+    """The pages of the guard, each kind a module of its own."""
 
     keys: KeyPages
     budgets: BudgetPages
+    circuits: CircuitPages
 
 
 class OwnPages:
@@ -77,6 +79,7 @@ class OwnPages:
         self._gate = gate
         self._keys = api.keys
         self._budgets = api.budgets
+        self._circuits = api.circuits
         self._ledger = ledger
         self._metrics = metrics
         #: why the gateway should get no more calls; None: it is ready
@@ -99,6 +102,8 @@ class OwnPages:
             return _only(scope, ("GET", "HEAD"), pages[path])
         if path == OPENAPI:
             return _only(scope, ("GET", "HEAD"), self._keys.describe)
+        if path == CIRCUITS:
+            return _only(scope, ("GET", "HEAD"), self._circuits.list)
         if path == KEYS:
             return self._keys.create if scope["method"] == "POST" else self._keys.list
         if path.startswith(f"{KEYS}/"):

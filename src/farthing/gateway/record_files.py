@@ -53,17 +53,20 @@ class RecordFiles:
         """Append one conversation; ``size_bytes``: about how large it is before compression."""
         if self._open is None:
             self._open = self._create(now)
-        self._open.write(conversation)
+        try:
+            self._open.write(conversation)
+        except OSError:
+            self._open = None  # what comes behind half a conversation could not be read
+            raise
         self._written_bytes += size_bytes
         if self._written_bytes >= self._rotate_bytes:
             self.close()
 
     def close(self) -> None:
-        """Complete the file at hand."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
-            self._written_bytes = 0
+        """Complete the file at hand; if that fails, the next conversation begins another."""
+        done, self._open, self._written_bytes = self._open, None, 0
+        if done is not None:
+            done.close()
             self._drop_oldest()
 
     def _open_folder(self) -> None:

@@ -4,11 +4,13 @@ Theory of operation. A call's body holds the whole history, so writing each call
 square of a conversation. Instead conversations are kept open: a request that begins with the
 messages of an open one continues it (block digests decide, which leave moving cache marks out), and
 a conversation is written when it has been quiet for a while, when there are too many, or at the
-end. What is open when the process is killed is lost: this is a recording, the ledger is the record.
+end. When no call has come for that while, all are written and the file is complete. What is open
+when the process is killed is lost: this is a recording, the ledger is the record.
 
 Rules of this file: it runs on a thread of its own and reads bodies there, so a call never waits for
 it; the queue to it is bounded in bytes, and what does not fit is left out and counted; what cannot
-be read as a Messages call (a ``continue`` of a thread among them) is left out and counted.
+be read as a Messages call (a ``continue`` of a thread among them) is left out and counted. Whatever
+a call does to its reader, the next one is recorded.
 """
 
 from __future__ import annotations
@@ -17,14 +19,15 @@ import logging
 import queue
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
-from farthing.errors import FarthingError
 from farthing.gateway.record_files import RecordFiles
 from farthing.traces.format import ABSENT, Call, Conversation, Message
 from farthing.traces.redact import Redactor
@@ -84,9 +87,12 @@ _answer_decoder = msgspec.json.Decoder(_Answer)
 class Recorder:
     """Takes answered calls on any thread; writes conversations on its own."""
 
-    def __init__(self, files: RecordFiles, *, redactor: Redactor | None) -> None:
+    def __init__(
+        self, files: RecordFiles, *, redactor: Redactor | None, quiet: timedelta = _QUIET
+    ) -> None:
         self._files = files
         self._redactor = redactor
+        self._quiet = quiet
         self._queue: queue.SimpleQueue[Recorded | None] = queue.SimpleQueue()
         self._queued_bytes = 0
         #: guards ``_queued_bytes``: both threads count
@@ -117,31 +123,36 @@ class Recorder:
     # -- on the recorder's thread
 
     def _run(self) -> None:
-        while (recorded := self._queue.get()) is not None:
+        is_over = False
+        while not is_over:
             try:
-                self._take(recorded)
-            except (FarthingError, msgspec.MsgspecError, OSError, UnicodeError) as error:
-                self.left_out += 1
-                _logger.warning(
-                    "a call was left out of the recording: %s",
-                    type(error).__name__,
-                    extra={"action": "recording.left_out", "exchange_id": recorded.exchange_id},
-                )
-            with self._lock:
-                self._queued_bytes -= len(recorded.body)
-        self._finish()
+                recorded = self._queue.get(timeout=self._quiet.total_seconds())
+            except queue.Empty:
+                self._write_all()
+                continue
+            if recorded is None:
+                is_over = True
+            else:
+                self._guarded(partial(self._take, recorded), recorded.exchange_id)
+                with self._lock:
+                    self._queued_bytes -= len(recorded.body)
+        self._write_all()
 
-    def _finish(self) -> None:
+    def _guarded(self, step: Callable[[], None], exchange_id: str | None = None) -> None:
         try:
-            while self._open:
-                self._write_oldest()
-            self._files.close()
-        except (FarthingError, OSError) as error:
+            step()
+        except Exception as error:  # noqa: BLE001  one call's trouble is not the recording's
+            self.left_out += 1
             _logger.warning(
-                "the recording is incomplete: %s",
+                "a call was left out of the recording: %s",
                 type(error).__name__,
-                extra={"action": "recording.incomplete"},
+                extra={"action": "recording.left_out", "exchange_id": exchange_id},
             )
+
+    def _write_all(self) -> None:
+        while self._open:
+            self._guarded(self._write_oldest)
+        self._guarded(self._files.close)
 
     def _take(self, recorded: Recorded) -> None:
         request = Request.parse(recorded.body)
@@ -165,7 +176,7 @@ class Recorder:
         while self._open:
             oldest = next(iter(self._open.values()))
             is_full = len(self._open) > _MAX_OPEN or self._open_bytes > _MAX_OPEN_BYTES
-            if not is_full and now - oldest.last_at < _QUIET:
+            if not is_full and now - oldest.last_at < self._quiet:
                 return
             self._write_oldest()
 

@@ -1,8 +1,8 @@
 """The gateway as a server: uvicorn on a listening socket, stopped by SIGTERM without cutting calls.
 
-Stages of stopping, each with a log line: no new connections; ``/readyz`` says 503; idle connections
-are closed; calls under way get ``drain_seconds``; what is left is cancelled and settled as cut; the
-ledger is closed.
+Stages of stopping: no new connections; ``/readyz`` says 503 on those there are; idle ones are
+closed; calls under way get ``drain_seconds``, or until a second signal; what is left is cancelled
+and settled as cut; the ledger is closed. The log says when it begins, is hurried, and is over.
 
 Answers to HTTP/1.0: such a client does not know chunks (RFC 9112, section 6.1), and the library
 writes them all the same. So a body without a length goes to it unframed and ends with its
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ import struct
 import threading
 from collections.abc import Awaitable, Iterator, MutableMapping
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, Final
 
 import uvicorn
@@ -35,8 +37,12 @@ _BACKLOG: Final = 2048
 #: Clients keep idle connections for a minute (SDK facts 4.6); a server that closes first loses
 #: requests that were just on their way.
 _KEEP_ALIVE_SECONDS: Final = 180
+#: how soon a second signal is heard
+_HEARD_SECONDS: Final = 0.05
 #: a connection closed so is reset
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
+
+_logger = logging.getLogger(__name__)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -75,6 +81,8 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=drain_seconds,
             )
         )
+        self._drain_seconds = drain_seconds
+        self._is_hurried = False
 
     async def serve_on(self, listener: socket.socket) -> None:
         """Serve until told to stop, then until the calls under way have ended."""
@@ -96,6 +104,40 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  a handler's
+        """A signal came."""
+        self._is_hurried = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the calls under way end."""
+        calls = len(self.server_state.tasks)
+        if calls:
+            _logger.info(
+                "stopping: %d calls under way have %d s; a second signal cuts them",
+                calls,
+                self._drain_seconds,
+                extra={"action": "gateway.stopping", "calls": calls},
+            )
+        hurrying = asyncio.create_task(self._hurry())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            hurrying.cancel()
+        _logger.info("stopped", extra={"action": "gateway.stopped"})
+
+    async def _hurry(self) -> None:
+        while not self._is_hurried:  # noqa: ASYNC110  a signal's handler says it, at any point
+            await asyncio.sleep(_HEARD_SECONDS)
+        cut = [task for task in self.server_state.tasks if not task.done()]
+        _logger.info(
+            "hurried: %d calls are cut",
+            len(cut),
+            extra={"action": "gateway.hurried", "calls": len(cut)},
+        )
+        for task in cut:
+            task.cancel()
 
     def stop(self) -> None:
         """Begin to stop."""

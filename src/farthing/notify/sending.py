@@ -79,8 +79,18 @@ def trusting(ca_file: str | None, ca_folder: str | None) -> ssl.SSLContext:
 
 
 def check_address(url: str, setting: str) -> None:
-    """``ConfigError`` for an address that would send alerts, or a secret, in the clear."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" or parts.hostname in _LOOPBACK:
-        return
-    raise ConfigError(f"{setting} must be an https address; plain http goes to this machine only")
+    """``ConfigError`` for what is no address, or would send alerts, or a secret, in the clear."""
+    if not _is_safe(url):
+        raise ConfigError(
+            f"{setting} must be an https address; plain http goes to this machine only"
+        )
+
+
+def _is_safe(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # no address; its words would quote it
+        return False
+    is_own = parts.scheme == "http" and host in _LOOPBACK
+    return port != 0 and bool(host) and (is_own or parts.scheme == "https")

@@ -117,7 +117,7 @@ def messages_in(route: Route) -> list[dict[str, Any]]:
 def endings(route: Route, count: int) -> list[tuple[str, str | None]]:
     """How the exchanges in the ledger ended, once so many have."""
     assert route.ledger is not None
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while True:
         rows = [row.settlement for row in route.ledger.rows() if row.settlement is not None]
         if len(rows) >= count or time.monotonic() > deadline:

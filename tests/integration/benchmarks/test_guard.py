@@ -35,7 +35,9 @@ def test_the_cost_of_looking_is_the_mean_with_the_median_beside_it(figures):
     loops = figures["loops"]
 
     assert figures["detect_us"] == loops["detect_us"]
-    assert figures["detect_us_median"] < figures["detect_us"] < figures["detect_us_p95"]
+    # where the mean stands between them is the machine's business
+    assert 0 < figures["detect_us_median"] < figures["detect_us_p95"]
+    assert figures["detect_us_median"] < figures["detect_us"]
     assert loops["turns_timed"] > 20_000
 
 

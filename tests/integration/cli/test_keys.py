@@ -134,6 +134,9 @@ def test_json_is_one_object(say: Say) -> None:
         (["create", "CI"], 2, "cannot be called"),
         (["create", "ci", "--keep", "1h"], 2, "--keep belongs to `farthing keys rotate`"),
         (["revoke", "ci", "--role", "admin"], 2, "--role belongs to `farthing keys create`"),
+        (["create", "o", "--role", "admin", "--budget", "5"], 2, "--budget limits calls to Claude"),
+        (["create", "o", "--role", "viewer", "--model", "m"], 2, "--model limits calls to Claude"),
+        (["create", "o", "--role", "admin", "--lever", "none"], 2, "a key of the role admin makes"),
     ],
 )
 def test_what_makes_no_sense_is_refused(say: Say, words: list[str], code: int, why: str) -> None:

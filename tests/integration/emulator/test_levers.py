@@ -5,7 +5,7 @@ marks well loses nothing, and a restart in mid-conversation flips nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,8 +61,9 @@ def talk(
     said: list[dict[str, Any]] | None = None,
     shuffled: bool = False,
     opening: str = "",
+    pause: Callable[[], object] = lambda: None,
 ) -> list[Bill]:
-    """One conversation; ``said`` is its history, and grows."""
+    """One conversation; ``said`` is its history, and grows; ``pause`` follows each turn."""
     history = [] if said is None else said
     bills: list[Bill] = []
     system: list[dict[str, Any]] = [{"type": "text", "text": "You are an agent. " * 300}]
@@ -99,6 +100,7 @@ def talk(
                     usage.cache_read_input_tokens or 0,
                 )
             )
+            pause()
     return bills
 
 
@@ -130,17 +132,13 @@ def paused(folder: Path, conversations: int, **settings: Any) -> Paused:
     with emulator() as emu:
         with served(emu, folder, clock=SharedClock(emu), **settings) as gateway:
             for number in range(conversations):
-                said: list[dict[str, Any]] = []
-                for turn in range(6):
-                    asked = talk(
-                        gateway.url,
-                        range(turn, turn + 1),
-                        is_marked=True,
-                        said=said,
-                        opening=f"Conversation {number}.",
-                    )
-                    bills += asked
-                    emu.advance(1_200.0)
+                bills += talk(
+                    gateway.url,
+                    range(6),
+                    is_marked=True,
+                    opening=f"Conversation {number}.",
+                    pause=lambda: emu.advance(1_200.0),
+                )
             found = settlements(gateway)
         bodies = [json.loads(received.http_request.body) for received in emu.requests]
     return Paused(bills, [tuple(record.plan) for record in found], list(map(lifetimes, bodies)))

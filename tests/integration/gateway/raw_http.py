@@ -94,6 +94,11 @@ def _converse(connection: socket.socket, upstream: RawUpstream, number: int) -> 
                 connection.sendall(piece)
 
 
+def says_nothing_more(connection: socket.socket) -> None:
+    """A reply: none, until the other side has hung up."""
+    connection.recv(1)
+
+
 def read_request(connection: socket.socket, buffered: bytes) -> tuple[Received, bytes] | None:
     while b"\r\n\r\n" not in buffered:
         chunk = connection.recv(65536)
@@ -182,6 +187,15 @@ class RawClient:
         head, _, self._rest = self._rest.partition(b"\r\n\r\n")
         line, headers = parse_head(head)
         return int(line.split(b" ")[1]), headers
+
+    def until(self, said: bytes) -> None:
+        """Read on until this has come, and forget what came up to there."""
+        while said not in self._rest:
+            chunk = self.socket.recv(65536)
+            if not chunk:
+                raise ConnectionError(f"the gateway hung up before {said!r}")
+            self._rest += chunk
+        self._rest = self._rest.partition(said)[2]
 
     def answer(self, *, is_head: bool = False) -> RawAnswer:
         status, headers = self.head()

@@ -7,8 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from farthing.ledger import SqliteLedger
 from farthing.ledger.budgets_reading import standings
 from farthing.ledger.checking import check
 from tests.contract.exchanges import attribution
+from tests.waiting import eventually
 
 MODEL = "claude-opus-4-5"
 KEY = "sk-emu-acme"
@@ -72,13 +72,6 @@ def send(claude: anthropic.Anthropic, url: str, body: bytes) -> Any:
     return claude._client.post(f"{url}{PATH}", content=body, headers=headers)
 
 
-def eventually(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_rows_hold_until_they_are_booked_across_a_restart(
     emu: RunningEmulator, tmp_path: Path
 ) -> None:
@@ -96,6 +89,7 @@ def test_rows_hold_until_they_are_booked_across_a_restart(
         assert running.ledger.spent_and_held(TOTAL) == (0, held)
         for _ in range(2):
             assert len(list(claude.messages.batches.results(batch.id))) == 3
+        eventually(lambda: running.ledger.spent_and_held(TOTAL)[1] == 0)
         spent, after = running.ledger.spent_and_held(TOTAL)
 
     assert (0 < spent < held, after) == (True, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -23,17 +22,21 @@ from farthing.driver.keys import NewKey
 from farthing.lab.emulator import RunningEmulator, emulator
 from farthing.ledger.audit_log import read_events
 from farthing.pricing import parse_usd
+from tests.integration.clock import MovableClock
 from tests.integration.gateway.keyed import make_keys
 from tests.integration.gateway.raw_http import RawClient, http_request
 from tests.integration.notify.endpoints import slack
+from tests.waiting import eventually
 
 MODEL = "claude-haiku-4-5"
 JSON = [(b"content-type", b"application/json"), (b"x-api-key", b"sk-emu-acme")]
+#: no test takes so long: a circuit is ready when the clock has been moved on
+COOL_SECONDS = 100.0
 STORM: dict[str, Any] = {
     "port": 0,
     "breaker_failures": 4,
     "breaker_repeats": 3,
-    "breaker_cool_seconds": 0.4,
+    "breaker_cool_seconds": COOL_SECONDS,
 }
 
 
@@ -49,8 +52,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def gateway(emu: RunningEmulator, path: Path) -> Iterator[RunningGateway]:
-    with running_gateway(Settings(upstream=emu.url, ledger=str(path), **STORM)) as running:
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture
+def gateway(emu: RunningEmulator, path: Path, clock: MovableClock) -> Iterator[RunningGateway]:
+    settings = Settings(upstream=emu.url, ledger=str(path), **STORM)
+    with running_gateway(settings, clock=clock) as running:
         yield running
 
 
@@ -88,7 +97,7 @@ def figures(url: str) -> str:
 
 
 def test_a_storm_of_errors_trips_probes_and_closes_and_no_other_key_notices(
-    emu: RunningEmulator, gateway: RunningGateway, path: Path
+    emu: RunningEmulator, gateway: RunningGateway, clock: MovableClock
 ):
     with client(gateway.url) as claude, client(gateway.url, "sk-emu-other") as other:
         for number in range(4):
@@ -100,7 +109,7 @@ def test_a_storm_of_errors_trips_probes_and_closes_and_no_other_key_notices(
         assert len(emu.requests) == asked  # neither asked nor tried again
         assert say(other, "good").content
         assert 'farthing_breakers_open{scope="key",why="error_storm"} 1' in figures(gateway.url)
-        time.sleep(0.45)
+        clock.advance(COOL_SECONDS)
         assert say(claude, "good").content
         assert say(claude, "better").content
         text = figures(gateway.url)
@@ -108,15 +117,15 @@ def test_a_storm_of_errors_trips_probes_and_closes_and_no_other_key_notices(
         assert "farthing_breakers_open{" not in text
 
 
-def test_a_probe_that_fails_waits_twice_as_long(gateway: RunningGateway):
+def test_a_probe_that_fails_waits_twice_as_long(gateway: RunningGateway, clock: MovableClock):
     with client(gateway.url) as claude:
         for number in range(4):
             fail(claude, f"bad {number}")
-        time.sleep(0.45)
+        clock.advance(COOL_SECONDS)
         fail(claude, "bad again")
-        time.sleep(0.45)
+        clock.advance(COOL_SECONDS)
         stopped(lambda: say(claude, "good"))
-        time.sleep(0.45)
+        clock.advance(COOL_SECONDS)
         assert say(claude, "good").content
 
 
@@ -134,9 +143,7 @@ def test_a_stream_is_refused_alike(gateway: RunningGateway):
 
 
 def test_one_call_that_is_refused_again_and_again_costs_a_lookup(emu: RunningEmulator, path: Path):
-    settings = Settings(
-        upstream=emu.url, ledger=str(path), task_usd=1, **STORM | {"breaker_cool_seconds": 60.0}
-    )
+    settings = Settings(upstream=emu.url, ledger=str(path), task_usd=1, **STORM)
     repeat(settings, path, 1_500)
     assert not emu.requests
 
@@ -190,17 +197,19 @@ def test_switched_off_nothing_is_stopped(emu: RunningEmulator, path: Path):
         assert say(claude, "good").content
 
 
-def test_slack_is_told_when_a_circuit_opens_and_when_it_closes(emu: RunningEmulator, path: Path):
+def test_slack_is_told_when_a_circuit_opens_and_when_it_closes(
+    emu: RunningEmulator, path: Path, clock: MovableClock
+):
     with slack() as endpoint:
         settings = Settings(
             upstream=emu.url, ledger=str(path), alerts_slack_url=endpoint.url, **STORM
         )
-        with running_gateway(settings) as running, client(running.url) as claude:
+        with running_gateway(settings, clock=clock) as running, client(running.url) as claude:
             for number in range(4):
                 fail(claude, f"bad {number}")
             endpoint.wait(1)
             assert "*breaker* key:" in endpoint.documents[0]["text"]
-            time.sleep(0.45)
+            clock.advance(COOL_SECONDS)
             say(claude, "good")
             endpoint.wait(2)
             assert "*breaker is over* key:" in endpoint.documents[1]["text"]
@@ -217,8 +226,7 @@ def test_the_journal_has_the_storm_and_shows_what_is_done_to_it(emu: RunningEmul
         for number in range(4):
             fail(claude, f"bad {number}")
         stopped(lambda: say(claude, "good"))
-        time.sleep(1.2)  # taken about once a second
-        assert events(path, "breaker.opened")
+        assert eventually(lambda: events(path, "breaker.opened"))
     kinds = [event.kind for event in read_events(path)]
     assert kinds.count("breaker.opened") == kinds.count("breaker.closed") == 1
     assert main(["journal", "verify", "--ledger", str(path)]) == 0

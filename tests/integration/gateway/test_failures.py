@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.integration.gateway.raw_http import (
     http_request,
 )
 from tests.integration.gateway.test_bytes import BODIES, JSON, MESSAGE, STREAM
+from tests.waiting import PATIENCE, eventually
 
 STREAMED = BODIES["plain"].replace(b"{", b'{"stream":true,', 1)
 
@@ -45,15 +47,6 @@ def row_of(gateway: RunningGateway, answer_id: str) -> ExchangeRow:
     row = gateway.ledger.row(answer_id)
     assert row is not None
     return row
-
-
-def eventually(true: Callable[[], bool], seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def rows(gateway: RunningGateway) -> list[ExchangeRow]:
@@ -163,22 +156,23 @@ def test_a_slow_upstream_is_waited_for(client: RawClient, upstream: RawUpstream)
 
 
 def test_a_slow_stream_arrives_piece_by_piece(client: RawClient, upstream: RawUpstream) -> None:
-    arrived = list[float]()
+    arrived = threading.Semaphore(0)
 
-    def slowly(connection: socket.socket) -> None:
-        for piece in chunked(*STREAM):
+    def one_by_one(connection: socket.socket) -> None:
+        head, *pieces, end = chunked(*STREAM)
+        connection.sendall(head)
+        for piece in pieces:
             connection.sendall(piece)
-            time.sleep(0.03)
+            arrived.acquire()
+        connection.sendall(end)
 
-    upstream.reply(slowly)
+    upstream.reply(one_by_one)
     client.send(http_request("POST", "/v1/messages", STREAMED, JSON))
     client.head()
-    while client.socket.recv(65536):
-        arrived.append(time.monotonic())
-        if len(arrived) == len(STREAM):
-            break
-
-    assert arrived[-1] - arrived[0] > 0.1
+    for piece in STREAM:
+        client.until(piece)
+        arrived.release()
+    client.until(b"0\r\n\r\n")
 
 
 def test_a_burst_of_429_and_529_passes_and_the_retry_is_the_same_exchange(
@@ -211,22 +205,20 @@ def test_a_burst_of_429_and_529_passes_and_the_retry_is_the_same_exchange(
 def test_a_client_that_leaves_cancels_the_upstream_call(
     gateway: RunningGateway, upstream: RawUpstream
 ) -> None:
-    gone = list[float]()
+    gone = threading.Event()
 
     def wait(connection: socket.socket) -> None:
-        connection.settimeout(5)
+        # not before the client has left: it is never answered
         if connection.recv(1) == b"":
-            gone.append(time.monotonic())
+            gone.set()
 
     upstream.reply(wait)
     with RawClient(gateway.url) as client:
         client.send(http_request("POST", "/v1/messages", BODIES["plain"], JSON))
         assert eventually(lambda: len(upstream.received) == 1)
-        time.sleep(0.15)
-    left = time.monotonic()
+        time.sleep(0.15)  # so long that the client is being watched
 
-    assert eventually(lambda: gone != [])
-    assert gone[0] - left < 1
+    assert gone.wait(PATIENCE)
     assert eventually(lambda: [row.state for row in rows(gateway)] == ["unsettled"])
 
 
@@ -236,15 +228,14 @@ def test_a_client_that_leaves_in_mid_stream_leaves_an_interval(
     def trickle(connection: socket.socket) -> None:
         for piece in chunked(*STREAM)[:4]:
             connection.sendall(piece)
-        connection.settimeout(5)
         connection.recv(1)
 
     upstream.reply(trickle)
     with RawClient(gateway.url) as client:
         client.send(http_request("POST", "/v1/messages", STREAMED, JSON))
         client.head()
-        client.socket.recv(65536)
-        time.sleep(0.1)
+        client.until(STREAM[0])
+        time.sleep(0.15)  # so long that the client is being watched
 
     assert eventually(lambda: [row.state for row in rows(gateway)] == ["unsettled"])
     settled = rows(gateway)[0].settlement

@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -31,19 +31,11 @@ from tests.integration.gateway.raw_http import (
     http_request,
 )
 from tests.integration.gateway.test_bytes import BODIES, JSON, MESSAGE, STREAM
+from tests.waiting import eventually
 
 STREAMED = BODIES["plain"].replace(b"{", b'{"stream":true,', 1)
 #: 12 tokens in at 5 $/Mtok, 3 out at 25
 COST = 135_000_000
-
-
-def eventually(true: Callable[[], bool], seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def ask(running: RunningGateway, upstream: RawUpstream, *, stream: bool = False) -> RawAnswer:

@@ -26,6 +26,7 @@ from tests.integration.gateway.raw_http import (
     http_request,
 )
 from tests.integration.gateway.test_bytes import BODIES, JSON, MESSAGE, STREAM
+from tests.waiting import eventually
 
 STREAMED = BODIES["plain"].replace(b"{", b'{"stream":true,', 1)
 TASK = [(b"x-farthing-task", b"task-7"), (b"x-farthing-task-type", b"review")]
@@ -179,9 +180,11 @@ def test_the_figures_have_no_prompt_and_no_key(client: RawClient, upstream: RawU
     upstream.reply(http_answer(MESSAGE))
     body = BODIES["plain"].replace(b'"a"', b'"very-private-words"')
     ask(client, "POST", "/v1/messages", body, [*JSON, (b"x-api-key", SECRET)])
+    answered = b'farthing_answers_total{route="/v1/messages",status="200"} 1'
+    # a call is counted when its answer has gone
+    assert eventually(lambda: answered in ask(client, "GET", "/metrics").body)
     shown = ask(client, "GET", "/metrics").body
 
-    assert b'farthing_answers_total{route="/v1/messages",status="200"} 1' in shown
     assert b'farthing_exchanges_total{state="settled"} 1' in shown
     assert b'farthing_cost_usd_total{model="claude-opus-4-5"} 0.000135' in shown
     assert b"very-private-words" not in shown

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.integration.gateway.tls import Certificates
+from tests.waiting import PATIENCE
 
 SEVERITIES = {"critical", "error", "warning", "info"}
 Answer = tuple[int, bytes]
@@ -40,11 +41,11 @@ class Endpoint:
     def documents(self) -> list[Any]:
         return [json.loads(body) for _, body in self.taken]
 
-    def wait(self, count: int, seconds: float = 10) -> None:
+    def wait(self, count: int, seconds: float = PATIENCE) -> None:
         """Until so many messages were taken."""
         self.until(lambda: len(self.taken) >= count, seconds)
 
-    def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"{len(self.taken)} taken of {len(self.attempts)}"

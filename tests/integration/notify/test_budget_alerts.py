@@ -92,9 +92,9 @@ def test_a_threshold_of_its_own_and_the_forecast_reach_slack(
         for _ in range(8):
             call(gateway.url, emu.api_key)
         spent, _ = gateway.ledger.spent_and_held(week)
-        tighter = replace(plenty, limit_pico=spent * 20 // 9)
-        budget_desk(ledger).set(tighter, actor="test")
-        time.sleep(0.6)  # a running gateway looks four times a second
+    tighter = replace(plenty, limit_pico=spent * 20 // 9)
+    budget_desk(ledger).set(tighter, actor="test")
+    with running_gateway(settings(emu, channel, ledger), clock=Tuesday()) as gateway:
         call(gateway.url, emu.api_key)
         channel.until(lambda: "at this rate" in texts(channel) and "has spent" in texts(channel))
 
@@ -122,3 +122,35 @@ def test_a_name_with_an_at_sign_is_told_whole(window: Any, scope: Any) -> None:
     board.refused(Denied(claim=claim, standing=standing), now)
 
     assert [fact.scope for fact in heard] == [f"budget b ({scope}:{name} per {window})"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "selector", "is_passing"),
+    [
+        ("everything", None, False),
+        ("key", None, False),
+        ("session", None, True),
+        ("tree", None, True),
+        ("task", None, True),
+        ("task", "nightly", False),
+        ("call", None, True),
+    ],
+)
+def test_what_nobody_hears_the_end_of_is_said_to_pass(
+    scope: Any, selector: str | None, is_passing: bool
+) -> None:
+    window: Any = "call" if scope == "call" else "total"
+    budget = Budget(name="b", scope=scope, limit_pico=1, window=window, selector=selector)
+    board, heard = BudgetBoard(budgets=(budget,)), list[BudgetFact]()
+    tell_budgets(board, heard.append)
+    for task in ("nightly", "daily"):
+        who = attribution(session_id=task, task_id=task, root_task_id=task)
+        key = key_of(budget, who, None, datetime.now(UTC))
+        if key is not None:
+            claim = Claim(key=key, limit_pico=1, worst_pico=2, likely_pico=2, budget="b")
+            standing = Standing(key=key, limit_pico=1, spent_pico=0, held_pico=0)
+            board.refused(Denied(claim=claim, standing=standing), datetime.now(UTC))
+
+    assert {fact.is_passing for fact in heard} == {is_passing}
+    if scope == "call":  # else each refused call would be a thing of its own
+        assert {fact.scope for fact in heard} == {"budget b (single calls)"}

@@ -415,13 +415,26 @@ def test_turns_of_many_threads_are_taken_one_by_one(start: Start) -> None:
     assert [message["role"] for message in session.messages] == ["user", "assistant"] * 5
 
 
-def test_a_cancelled_turn_keeps_its_hold(silence: str) -> None:
+def test_a_cancelled_turn_keeps_its_hold() -> None:
+    asked = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        asked.set()
+        await reader.read()  # never answered
+        writer.close()
+
     async def talk() -> AsyncSession:
-        async with anthropic.AsyncAnthropic(base_url=silence, api_key="x") as client:
-            session = farthing.session(client=client)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(session.turn("classify", "Hi"), 0.3)
-            return session
+        async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with anthropic.AsyncAnthropic(base_url=url, api_key="x") as client:
+                session = farthing.session(client=client)
+                turn = asyncio.create_task(session.turn("classify", "Hi"))
+                await asked.wait()
+                turn.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await turn
+                return session
 
     session = asyncio.run(talk())
     assert session.messages == []

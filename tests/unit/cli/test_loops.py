@@ -56,7 +56,10 @@ def test_calls_without_a_price_are_said(tmp_path, capsys):
         writer.write(msgspec.structs.replace(conversation, model="nobodys-model"))
 
     assert main(["loops", "scan", str(path)]) == 0
-    assert "3 wasted calls have no usage or no price." in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "3 wasted calls have no usage or no price." in out
+    assert "$0" not in out
+    assert "3 wasted calls of unknown cost; the guard would have refused" in out
 
 
 def test_limits_and_poll_tools_are_options(trace, capsys):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,12 @@ def test_a_reader_that_leaves_early_is_no_error():
     run = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
 
     assert (run.stdout, run.stderr) == ("[", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_behind_the_output_is_said_in_one_line():
+    command = f"{sys.executable} -m farthing price --list --json > /dev/full"
+    run = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 1
+    assert run.stderr == "farthing: the output is incomplete: No space left on device\n"

@@ -97,6 +97,24 @@ def test_a_budget_says_each_threshold_once_and_when_it_has_room_again():
     assert "$50 of $100 (50 %)" in steps[1][0].summary
 
 
+def test_a_budget_of_one_task_says_each_step_once_and_fires_no_longer_than_that():
+    """Nobody hears of a task that is over: an incident about it would stay open for ever."""
+    machine = rules()
+    steps = [
+        machine.budget(budget(spent, hours=spent, is_passing=True))
+        for spent in (49, 50, 79, 80, 81, 100, 120)
+    ]
+    refused = [machine.budget(budget(20, is_passing=True, is_refused=True)) for _ in range(3)]
+    raised = machine.budget(budget(120, limit=200, is_passing=True))
+
+    assert [[one.facts["percent"] for one in found] for found in steps] == [
+        [], [50], [], [80], [], [100], []
+    ]  # fmt: skip
+    assert [len(found) for found in refused] == [1, 0, 0]
+    assert [one.facts["percent"] for one in raised] == [50]
+    assert machine.firing == []
+
+
 def test_a_budget_that_passes_several_thresholds_at_once_says_the_highest():
     (alert,) = rules().budget(budget(99))
     assert alert.facts["percent"] == 80

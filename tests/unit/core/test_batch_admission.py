@@ -11,12 +11,14 @@ import pytest
 
 from farthing.core.allowances import NOTHING_DECLARED
 from farthing.core.batch_scan import BatchReader, BatchScan
+from farthing.core.breaker import Breakers
+from farthing.core.breaker_values import BreakerKey, BreakerRules
 from farthing.core.budgets import Budget, root_first
 from farthing.core.budgets_board import BudgetBoard, BudgetNews
 from farthing.core.exchange import converse
 from farthing.core.exchange_call import Call
 from farthing.core.exchange_effects import Interrupted, Release, Reserve
-from farthing.core.records import Settlement
+from farthing.core.records import RowFilter, Settlement
 from farthing.errors import LedgerError, UpstreamUnreachable
 from farthing.ledger.memory import MemoryLedger
 from farthing.pricing import catalog
@@ -297,3 +299,62 @@ def test_an_interruption_right_behind_the_hold_gives_it_back():
         effect = conversation.send(None)
 
     assert isinstance(conversation.throw(Interrupted()), Release)
+
+
+# -- circuits -------------------------------------------------------------------------------------
+
+
+def numbered(number: int, *rows: Any) -> Call:
+    return msgspec.structs.replace(creation(*rows), exchange_id=f"ex_{number}")
+
+
+def recorded(one: Talk) -> int:
+    return len(list(one.ledger.rows(RowFilter())))
+
+
+def test_a_batch_that_is_refused_again_and_again_is_answered_from_memory():
+    one = talk(budget(limit_pico=1), breakers=Breakers(BreakerRules(repeats=3)))
+    upstream = FakeUpstream([CREATED])
+    for number in range(3):
+        assert one.run(numbered(number, row()), upstream).status == 402
+    assert recorded(one) == 3
+    for number in range(3, 50):
+        seen = one.run(numbered(number, row()), upstream)
+        assert (seen.status, seen.headers["x-farthing-breaker"]) == (402, "call retry_storm")
+    assert (recorded(one), upstream.sent) == (3, [])
+
+    other = one.run(numbered(50, row("b")), upstream)
+    assert (other.status, other.headers.get("x-farthing-breaker")) == (402, None)
+
+    one.setup.board.budgets = (budget(),)
+    assert one.run(numbered(51, row()), upstream).status == 200
+    assert one.run(numbered(52, row()), upstream).status == 200
+
+
+def test_batches_that_claude_refuses_count_for_their_key():
+    breakers = Breakers(BreakerRules(failures=3))
+    one = talk(budget(), breakers=breakers)
+    for number in range(3):
+        bad = FakeUpstream([error("invalid_request_error")], status=400)
+        assert one.run(numbered(number, row(str(number))), bad).status == 400
+    [key] = breakers.open_keys()
+    assert key.kind == "key"
+    assert breakers.state(BreakerKey("key", key.name)) == "open"
+
+    seen = one.run(numbered(3, row("new")), FakeUpstream([CREATED]))
+    assert seen.headers["x-farthing-breaker"] == "key error_storm"
+
+
+def test_what_a_compressed_batch_shows_is_not_read_and_its_bytes_tell_it_from_others():
+    def read(raw: bytes, *, is_plain: bool) -> BatchScan:
+        reader = BatchReader(catalog(), NOW, NOTHING_DECLARED, is_plain=is_plain)
+        reader.feed(raw[:7])
+        reader.feed(raw[7:])
+        return reader.finish()
+
+    raw = json.dumps({"requests": [row()]}).encode()
+    packed, plain = read(raw, is_plain=False), read(raw, is_plain=True)
+
+    assert (len(packed), packed.unpriced) == (0, 1)
+    assert (len(plain), plain.unpriced) == (1, 0)
+    assert packed.body_sha256 == plain.body_sha256 != read(raw + b" ", is_plain=True).body_sha256

@@ -175,3 +175,10 @@ def test_a_model_without_a_batch_price_is_unpriced():
     found = scanned(*[row(f"m{n}", model=model) for n, model in enumerate(without)])
 
     assert found.unpriced == max(1, len(without))
+
+
+def test_a_body_that_could_be_read_as_utf_16_has_an_unpriced_row():
+    body = json.dumps({"requests": [row()]}).encode()
+    found = scan(body + body.decode().encode("utf-16-le"))
+
+    assert (len(found), found.unpriced >= 1) == (1, True)

@@ -14,6 +14,7 @@ from farthing.core.breaker_values import (
     Allowed,
     BreakerKey,
     BreakerRules,
+    OpenCircuit,
     Outcome,
     Refused,
     breaker_keys,
@@ -55,6 +56,30 @@ def test_a_circuit_that_nobody_knows_is_closed_and_lets_pass():
     assert breakers.state(KEY) == "closed"
     assert breakers.admit((KEY,), at(0)) == Allowed()
     assert Allowed().probe_of(KEY) == 0
+
+
+def test_what_is_open_is_shown_as_it_stands():
+    breakers = tripped()
+    for _ in range(2):
+        breakers.admit((KEY,), at(10))
+    shown = OpenCircuit(
+        key=KEY,
+        state="open",
+        why="error_storm",
+        tries_at=NOON + timedelta(seconds=RULES.cool_seconds),
+        refused=2,
+        what="",
+    )
+    assert breakers.open_circuits(at(10)) == [shown]
+    assert [each.tries_at for each in breakers.open_circuits(at(100))] == [at(100).at]
+
+    probe(breakers, 100)
+    [half] = breakers.open_circuits(at(101))
+    assert (half.state, half.tries_at) == (
+        "half_open",
+        at(100).at + timedelta(seconds=RULES.probe_seconds),
+    )
+    assert Breakers().open_circuits(at(0)) == []
 
 
 def test_errors_open_it_at_the_limit_and_not_before():

@@ -176,7 +176,11 @@ def test_what_no_clock_ends_has_no_window(kind: WindowKind):
         timezones=st.just(UTC),
     ),
     kind=st.sampled_from(["hour", "day", "week", "month"]),
-    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
+    zone=st.sampled_from(
+        # clocks change at midnight in Havana, Cairo, Beirut and Santiago
+        """UTC Europe/Berlin America/New_York Asia/Kolkata
+        America/Havana Africa/Cairo Asia/Beirut America/Santiago""".split()
+    ),
 )
 def test_every_instant_lies_in_its_window_and_the_next_one_begins_where_it_ends(now, kind, zone):
     span = window_at(kind, ZoneInfo(zone), now)
@@ -186,6 +190,22 @@ def test_every_instant_lies_in_its_window_and_the_next_one_begins_where_it_ends(
     after = window_at(kind, ZoneInfo(zone), span.end)
     assert after is not None
     assert after.start == span.end
+
+
+@pytest.mark.parametrize("change", ["2026-04-04T15:00", "2026-10-03T15:30"], ids=["back", "on"])
+def test_an_hour_is_over_when_its_window_says_so_where_clocks_change_by_half_of_one(change: str):
+    zone, changes_at = ZoneInfo("Australia/Lord_Howe"), datetime.fromisoformat(f"{change}+00:00")
+    assert changes_at.astimezone(zone).utcoffset() != (
+        (changes_at - timedelta(minutes=1)).astimezone(zone).utcoffset()
+    )
+    for minutes in range(-120, 121):
+        now = changes_at + timedelta(minutes=minutes)
+        span = window_at("hour", zone, now)
+        assert span is not None
+        assert span.start <= now < span.end
+        after = window_at("hour", zone, span.end)
+        assert after is not None
+        assert after.name != span.name
 
 
 # -- forecast and thresholds ----------------------------------------------------------------------

@@ -87,6 +87,8 @@ def test_a_selector_comes_back():
         ('[[budgets]]\nname = "x"\nscope = "task"\nlimit_usd = "-1"\n', "dollars"),
         ('[[budgets]]\nname = "x"\nscope = "task"\nlimit_usd = "a lot"\n', "dollars"),
         ('[[budgets]]\nname = "x"\nscope = "task"\nlimit_usd = 1\n' * 2, "two budgets 'x'"),
+        pytest.param(f"limit = {'1' * 5_000}", "budgets.toml", id="a number without end"),
+        pytest.param(f"budgets = {'[' * 9_000}", "budgets.toml", id="lists without end"),
     ],
 )
 def test_what_cannot_be_read_says_where(text: str, why: str):

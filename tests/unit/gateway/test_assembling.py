@@ -102,3 +102,28 @@ def test_an_event_that_makes_no_sense_is_left_out():
     assembler.feed(b"event: message_start\ndata: [broken\n\n")
 
     assert assembler.message == {"content": []}
+
+
+def test_what_cannot_be_read_is_a_gap_and_no_error():
+    assembler = MessageAssembler()
+    head, tail = STREAM[: STREAM.index(b"event: ping")], STREAM[STREAM.index(b"event: ping") :]
+    deep = b"[" * 100_000
+    for data in (b"\xff", b'{"index":0,"delta":{"type":"text_delta","text":"\xff"}}', deep):
+        assembler.feed(head + encode_event("content_block_delta", data) + tail)
+
+    assert assembler.is_complete
+    assert assembler.message["content"][1]["text"].endswith("Hé")
+
+
+def test_a_long_text_is_put_together_once():
+    """Else each piece would copy all before it: here 80 GB instead of 2 MB."""
+    assembler = MessageAssembler()
+    piece = {"type": "content_block_delta", "index": 0}
+    piece["delta"] = {"type": "text_delta", "text": "twenty letters, more"}
+    start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}}
+    assembler.feed(stream(start))
+    pieces = stream(*[piece] * 1000)
+    for _ in range(100):
+        assembler.feed(pieces)
+
+    assert len(assembler.message["content"][0]["text"]) == 2_000_000

@@ -61,3 +61,37 @@ def test_a_beta_is_found_in_the_second_field_too():
 @pytest.mark.parametrize("name", [b"x-farthing-task", b"authorization", b"x-other"])
 def test_of_any_other_field_the_first_value_counts(name: bytes):
     assert headers_of([(name, b"one"), (name, b"two")])[name.decode()] == "one"
+
+
+@pytest.mark.parametrize(
+    ("path", "read"),
+    [
+        ("/v1/messages", "/v1/messages"),
+        ("/v1/messages/", "/v1/messages/"),
+        ("//v1///messages/", "/v1/messages/"),
+        ("/v1/files/../messages", "/v1/messages"),
+        ("/../../v1/./messages", "/v1/messages"),
+        ("/v1/.well-known", "/v1/.well-known"),
+        ("//", "/"),
+        ("/..", "/"),
+    ],
+)
+def test_a_path_is_read_as_a_server_that_resolves_it_would(path: str, read: str) -> None:
+    scope = {
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [],
+    }
+    call = call_of(
+        scope,
+        no_message,
+        no_message,
+        routes=Routes(),
+        exchange_id="ex_1",
+        received=Moment(datetime(2026, 11, 21, tzinfo=UTC), 0),
+    )
+
+    assert call.path == read
+    assert call.target == (path.encode(), b"")

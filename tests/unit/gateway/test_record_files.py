@@ -99,3 +99,17 @@ def test_a_restart_within_one_second_replaces_nothing(tmp_path: Path) -> None:
         files.close()
 
     assert sorted(ids(tmp_path)) == [["c0"], ["c1"]]
+
+
+def test_after_a_file_that_could_not_be_completed_another_begins(tmp_path: Path) -> None:
+    folder = tmp_path / "recorded"
+    files = record_files(folder)
+    write(files, 0)
+    (part,) = folder.iterdir()
+    part.unlink()
+    with pytest.raises(OSError, match="No such file"):
+        files.close()
+
+    write(files, 1)
+    files.close()
+    assert ids(folder) == [["c1"]]

@@ -119,8 +119,21 @@ def test_addresses_that_keep_secrets_are_taken(url):
     check_address(url, "alerts.slack_url")
 
 
-@pytest.mark.parametrize("url", ["http://x.test/SECRET", "x.test/SECRET", "ftp://x/SECRET"])
-def test_an_address_in_the_clear_is_refused_without_showing_it(url):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://x.test/SECRET",
+        "x.test/SECRET",
+        "ftp://x/SECRET",
+        "ftp://localhost/SECRET",
+        "https:///SECRET",
+        "https://[SECRET",
+        "https://x.test:SECRET/y",
+        "https://x.test:0/SECRET",
+        "http://127.0.0.1:65536/SECRET",
+    ],
+)
+def test_what_is_no_address_or_one_in_the_clear_is_refused_without_showing_it(url):
     with pytest.raises(ConfigError, match="must be an https address") as caught:
         check_address(url, "alerts.slack_url")
     assert "SECRET" not in str(caught.value)
