@@ -37,7 +37,7 @@ from farthing.pricing.catalog import Catalog
 from farthing.pricing.money import parse_usd
 from farthing.wire.request import Request
 
-__all__ = ["Prepared", "Setup", "body_digest", "bounded", "prepare"]
+__all__ = ["Prepared", "Setup", "body_digest", "bounded", "prepare", "restable_model"]
 
 _MIB: Final = 1024 * 1024
 
@@ -152,7 +152,7 @@ class Prepared(msgspec.Struct, kw_only=True):
 
 _BUDGET: Final = "x-farthing-budget-usd"
 _MODEL_CALLS: Final = frozenset({"messages", "count_tokens"})
-#: model ids are short and plain, and no keys; what else a client writes there does not rest
+#: model ids are short and plain, and no keys; what else somebody writes there does not rest
 _MODEL: Final = re.compile(r"(?!.*\bsk-[\w-]{8})[\w.:@/-]{1,120}", re.ASCII)
 
 
@@ -322,6 +322,9 @@ def _cap(call: Call, setup: Setup) -> tuple[int | None, str | None]:
 def _model(request: Request, worst: WorstCase | None) -> str | None:
     """The model asked for, if its name may rest: one with a price is one that we know."""
     model = request.model
-    if worst is not None:
-        return model
+    return model if worst is not None else restable_model(model)
+
+
+def restable_model(model: str | None) -> str | None:
+    """The name of a model that nobody here knows, if it looks like one."""
     return model if model and _MODEL.fullmatch(model) else None

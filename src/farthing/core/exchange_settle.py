@@ -20,7 +20,7 @@ from farthing.core.batch_holds import BatchRows
 from farthing.core.breaker_values import Allowed
 from farthing.core.exchange_call import Call, Moment
 from farthing.core.exchange_effects import Head
-from farthing.core.exchange_prepare import Prepared
+from farthing.core.exchange_prepare import Prepared, restable_model
 from farthing.core.exchange_tap import NOTHING_SEEN, Tap
 from farthing.core.fanout_steps import ALONE, Passage
 from farthing.core.records import Accounting, FinalState, Settlement
@@ -157,7 +157,7 @@ def of_message(
         usage=usage,
         cost=cost,
         rate_card_id=card_id,
-        model=message.model,
+        model=message.model if card_id is not None else restable_model(message.model),
         message_id=message.message_id,
         stop_reason=message.stop_reason,
         diagnostics=message.diagnostics,
@@ -202,7 +202,7 @@ def cut(
         usage=message.usage if message else None,
         low_pico=low if high is None else min(low, high),
         high_pico=high,
-        model=message.model if message else None,
+        model=restable_model(message.model) if message else None,
         message_id=message.message_id if message else None,
         stop_reason=message.stop_reason if message else None,
         error_type=error_type,

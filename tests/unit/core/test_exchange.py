@@ -607,6 +607,18 @@ def test_a_model_name_that_is_a_text_does_not_rest():
     assert talk.row().opened.model_asked is None
 
 
+@pytest.mark.parametrize("name", ["x" * 100_000, "words of an answer, in the wrong place"])
+def test_a_model_name_that_an_answer_makes_up_does_not_rest(name):
+    plain, cut_short = Talk(), Talk()
+    plain.run(call(), FakeUpstream([message(model=name)]))
+    events = [event.replace(MODEL.encode(), name.encode()) for event in stream()[:2]]
+    cut_short.run(call(), FakeUpstream(events, headers=EVENTS))
+
+    for talk in (plain, cut_short):
+        assert end(talk.row()).model_served is None
+        assert "unpriced.model" in end(talk.row()).notes or end(talk.row()).state == "unsettled"
+
+
 def test_a_fault_in_the_driver_closes_the_row():
     talk = Talk()
     conversation = converse(call(), talk.setup)
