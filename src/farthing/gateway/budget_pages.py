@@ -110,7 +110,8 @@ class BudgetPages:
 
     async def _answer(self, budget: Budget, send: Send) -> None:
         """What is in force now, in force before the answer leaves."""
-        self._changed(await self._do(self._desk.all))
+        # read here, not on a thread: while that waits its turn, another's later change comes in
+        self._changed(self._desk.all())
         await _say(send, budget_document(budget))
 
     def _documents(self, name: str | None) -> list[dict[str, Any]]:
