@@ -106,6 +106,18 @@ async def answers(peer: Peer) -> None:
         await peer.say(OK)
 
 
+def endless(gone: asyncio.Event) -> Script:
+    """Begins an answer that has no end; rings when its client has hung up."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nfirst")
+        await peer.ended()
+        gone.set()
+
+    return script
+
+
 async def sent(upstream: Upstream, method: str = "POST") -> AsyncAnswer:
     """A small request."""
     return await upstream.send(method, MESSAGES, [], b"{}" if method == "POST" else b"")

@@ -17,6 +17,7 @@ from tests.integration.transport.peers import (
     answers,
     body_of,
     claude,
+    endless,
     eventually,
     sent,
 )
@@ -109,13 +110,7 @@ def test_an_answer_that_is_closed_before_its_end_cuts_its_connection(run):
     async def test() -> None:
         gone = asyncio.Event()
 
-        async def endless(peer: Peer) -> None:
-            await peer.request()
-            await peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nfirst")
-            await peer.ended()
-            gone.set()
-
-        async with claude(endless, answers) as (served, upstream):
+        async with claude(endless(gone), answers) as (served, upstream):
             answer = await sent(upstream)
             assert await anext(answer.chunks()) == b"first"
             answer.close()

@@ -10,7 +10,16 @@ import pytest
 from farthing.errors import UpstreamCut, UpstreamUnreachable
 from farthing.transport import Upstream, UpstreamSettings
 from tests.integration.gateway.tls import Certificates, make_certificates
-from tests.integration.transport.peers import MESSAGES, OK, Peer, answers, body_of, claude, sent
+from tests.integration.transport.peers import (
+    MESSAGES,
+    OK,
+    Peer,
+    answers,
+    body_of,
+    claude,
+    endless,
+    sent,
+)
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +90,7 @@ def test_whoever_leaves_in_the_middle_of_an_answer_hangs_up(run, tls):
     async def test() -> None:
         gone = asyncio.Event()
 
-        async def endless(peer: Peer) -> None:
-            await peer.request()
-            await peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nfirst")
-            await peer.ended()
-            gone.set()
-
-        async with claude(endless, tls=tls) as (_, upstream):
+        async with claude(endless(gone), tls=tls) as (_, upstream):
             answer = await sent(upstream)
             assert await anext(answer.chunks()) == b"first"
             answer.close()
